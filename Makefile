@@ -1,0 +1,45 @@
+# One command for each thing that people do here; `make` alone lists them.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install run demo test lint types tests lock clean
+
+help: ## list these commands
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+install: $(INSTALLED) ## make the environment in .venv
+
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(BIN)/pip || $(PYTHON) -m venv .venv
+	@echo "Installing into .venv: a few minutes the first time, with torch the largest part."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+run: $(INSTALLED) ## teach the demo heads and serve them on port 3000
+	$(BIN)/penultimate demo
+	$(BIN)/penultimate serve
+
+demo: $(INSTALLED) ## teach the demo heads, ask them once, and stop
+	$(BIN)/penultimate demo
+
+test: lint types tests ## everything that CI runs
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(INSTALLED)
+	$(BIN)/mypy
+
+tests: $(INSTALLED)
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
+
+lock: $(INSTALLED) ## write constraints.txt from what is installed now
+	$(BIN)/pip freeze --exclude-editable | sed 's/+cpu$$//' > constraints.txt
+
+clean: ## remove the environment and every cache, not your data
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info

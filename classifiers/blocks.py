@@ -1,0 +1,107 @@
+"""Columns of the feature matrix that a head looks at, and how each block of a row is scaled.
+
+The scaling needs nothing but the row itself, so all heads of a space share it: it is computed once
+for a row, however many heads look at it. Knows nothing of labels or trees.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+from pydantic import with_config
+
+from classifiers.errors import BadRecipe
+from classifiers.strict import STRICT
+
+Float32 = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+
+TINY = np.float32(1e-35)
+"""LightGBM reads values this close to zero as zero; here they become zero for everyone."""
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Columns `start` to `stop` (exclusive) of the feature matrix, by name."""
+
+    name: str
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """The blocks a head looks at, and the rule by which each is scaled, row by row."""
+
+    blocks: tuple[Block, ...]
+    normalisation: str
+
+    @property
+    def n_columns(self) -> int:
+        """Number of columns in all blocks together."""
+        return sum(block.stop - block.start for block in self.blocks)
+
+    @cached_property
+    def columns(self) -> IntArray:
+        """Columns of the feature matrix, in the order in which the head sees them."""
+        return np.concatenate([np.arange(block.start, block.stop) for block in self.blocks])
+
+    def scale(self, X: Float32) -> Float32:
+        """Return the blocks of X side by side, scaled: float32 (n_images, n_columns)."""
+        return np.ascontiguousarray(self.scale_in_place(X)[:, self.columns])
+
+    def scale_in_place(self, X: Float32) -> Float32:
+        """Return X with its blocks scaled where they are: float32 (n_images, width).
+
+        Columns outside the blocks are zero.
+        """
+        scaled = np.zeros_like(X)
+        starts = np.array([block.start for block in self.blocks], np.int64)
+        stops = np.array([block.stop for block in self.blocks], np.int64)
+        _scale(np.ascontiguousarray(X), starts, stops, self.normalisation == "l2", scaled)
+        return scaled
+
+
+def choose_blocks(
+    layout: Sequence[tuple[str, int, int]], names: Sequence[str]
+) -> tuple[Block, ...]:
+    """Return the named blocks of a layout, in the layout's order; ("all",) takes every block.
+
+    A name also stands for the blocks below it: "stage3" for "stage3.mean" and "stage3.std".
+
+    Raises:
+        BadRecipe: if a name matches no block of the layout.
+    """
+    blocks = tuple(Block(*block) for block in layout)
+    if tuple(names) == ("all",):
+        return blocks
+    for name in names:
+        if not any(_is_below(block, name) for block in blocks):
+            there = ", ".join(block.name for block in blocks)
+            raise BadRecipe("blocks", f"no block {name!r}; there are {there}")
+    return tuple(block for block in blocks if any(_is_below(block, name) for name in names))
+
+
+def _is_below(block: Block, name: str) -> bool:
+    return block.name == name or block.name.startswith(f"{name}.")
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]  # numba publishes no types
+def _scale(X: Any, starts: Any, stops: Any, by_length: bool, scaled: Any) -> None:  # noqa: ANN401, FBT001  numba's own types
+    for row in range(X.shape[0]):
+        for block in range(starts.size):
+            length = 1.0
+            if by_length:
+                energy = 0.0
+                for column in range(starts[block], stops[block]):
+                    energy += np.float64(X[row, column]) * np.float64(X[row, column])
+                length = np.sqrt(energy)
+            for column in range(starts[block], stops[block]):
+                value = np.float32(X[row, column] / length) if length > 0.0 else X[row, column]
+                # Written so that NaN stays NaN.
+                scaled[row, column] = np.float32(0.0) if abs(value) <= TINY else value

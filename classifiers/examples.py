@@ -1,0 +1,97 @@
+"""Images to learn from, in one canonical order. Knows nothing of how heads are learnt."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from classifiers.blocks import Scaling
+from classifiers.errors import LabelProblems, SpaceMismatch
+from classifiers.labels import SHOWN, LabelSet, Problem
+
+Float32 = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Examples:
+    """Images with their classes, each image once, in the order of digests.
+
+    Attributes:
+        Z: float32 (n_images, n_columns), scaled row by row.
+        y: int64 (n_images,), class numbers.
+        groups: int64 (n_images,), group numbers; an image of no known group has its own.
+        groups_known: whether any image has a known group.
+    """
+
+    Z: Float32
+    y: IntArray
+    groups: IntArray
+    groups_known: bool
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    @property
+    def n_groups(self) -> int | None:
+        """Number of groups, None where none is known."""
+        return int(np.unique(self.groups).size) if self.groups_known else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sides:
+    """The images to learn from, those kept aside by an official split, and their classes."""
+
+    train: Examples
+    test: Examples
+    classes: tuple[str, ...]
+
+
+def arrange(X: Float32, label_set: LabelSet, scaling: Scaling, width: int) -> Sides:
+    """Sort images out: one row per digest, in order, scaled, and by side of the official split.
+
+    Raises:
+        SpaceMismatch: if X is not float32 (n_images, width).
+        LabelProblems: if X has values that are no finite numbers.
+    """
+    expected = (len(label_set), width)
+    if X.dtype != np.float32 or X.shape != expected:
+        raise SpaceMismatch(f"float32 {expected}", f"{X.dtype} {X.shape}")
+    row_of: dict[str, int] = {}
+    for row, digest in enumerate(label_set.digests):
+        row_of.setdefault(digest, row)
+    rows = [row_of[digest] for digest in sorted(row_of)]
+    _check_finite(X, label_set, rows)
+    classes = tuple(sorted(set(label_set.labels)))
+    train = [row for row in rows if not label_set.is_test(row)]
+    test = [row for row in rows if label_set.is_test(row)]
+    return Sides(
+        _examples(X, label_set, scaling, classes, train),
+        _examples(X, label_set, scaling, classes, test),
+        classes,
+    )
+
+
+def _examples(
+    X: Float32, label_set: LabelSet, scaling: Scaling, classes: Sequence[str], rows: list[int]
+) -> Examples:
+    number_of = {label: number for number, label in enumerate(classes)}
+    groups = [label_set.group(row) for row in rows]
+    names = [
+        f"image {label_set.digests[row]}" if group is None else f"group {group}"
+        for row, group in zip(rows, groups, strict=True)
+    ]
+    return Examples(
+        Z=scaling.scale(X[rows]),
+        y=np.array([number_of[label_set.labels[row]] for row in rows], np.int64),
+        groups=np.unique(names, return_inverse=True)[1].astype(np.int64),
+        groups_known=any(group is not None for group in groups),
+    )
+
+
+def _check_finite(X: Float32, label_set: LabelSet, rows: Sequence[int]) -> None:
+    damaged = [label_set.digests[row] for row in rows if not np.isfinite(X[row]).all()]
+    if damaged:
+        detail = f"vectors of {len(damaged)} images have values that are no numbers"
+        raise LabelProblems([Problem("damaged_vectors", detail, tuple(damaged[:SHOWN]))])

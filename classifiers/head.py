@@ -1,0 +1,165 @@
+"""A head: its card, its trees, and the files they are kept in.
+
+Files are parsed, then audited, and only then is anything built from them. Knows no folders.
+"""
+
+import hashlib
+import io
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from classifiers.blocks import Scaling
+from classifiers.boosting import raw_scores, read
+from classifiers.card import Card
+from classifiers.errors import HeadDamaged, SpaceMismatch
+from classifiers.probabilities import to_probabilities
+from classifiers.trees import BadText, Trees, parse
+
+if TYPE_CHECKING:
+    import lightgbm
+
+CARD, MODEL = "card.json", "model.txt"
+
+Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """A trained head. `Head.assemble` and `Head.from_files` make one.
+
+    Attributes:
+        card: what it says of itself, the hashes of its files included.
+        text: the booster, as LightGBM writes it (`trees.canonical`).
+        trees: the booster, parsed.
+        arrays: "out_of_fold": float32 (n_images, n_classes), the probability of each image it was
+            learnt from, given by models that had not seen it; "true_classes": int32 (n_images,),
+            class numbers. Rows are in the order of digests, which are not kept.
+    """
+
+    card: Card
+    text: str
+    trees: Trees
+    arrays: Mapping[str, Array]
+
+    @classmethod
+    def assemble(cls, card: Card, text: str, arrays: Mapping[str, Array]) -> "Head":
+        """Build a head from its parts; the card gets the hashes of the files."""
+        files = {MODEL: text.encode(), **{f"{name}.npy": _dump(arrays[name]) for name in arrays}}
+        hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+        trees = parse(text, card.scaling.n_columns, card.n_outputs)
+        return cls(card.with_files(hashes), text, trees, dict(arrays))
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Labels in the order of probabilities."""
+        return self.card.classes
+
+    def raw(self, X: Float32) -> Float64:
+        """Return LightGBM's raw scores: float64 (n_images, n_outputs).
+
+        Args:
+            X: float32 (n_images, width), the feature matrix as the backbone made it.
+
+        Raises:
+            SpaceMismatch: if X has another width.
+        """
+        check_width(X, self.card.width)
+        return raw_scores(self.booster, self.scaling.scale(X), self.card.n_outputs)
+
+    def probabilities(self, X: Float32) -> Float64:
+        """Return the probability of each class: float64 (n_images, n_classes), rows sum to 1."""
+        return to_probabilities(self.raw(X), np.array([self.card.n_outputs]))
+
+    @cached_property
+    def scaling(self) -> Scaling:
+        """The columns the head looks at, and how they are scaled."""
+        return self.card.scaling
+
+    @cached_property
+    def booster(self) -> "lightgbm.Booster":
+        """LightGBM's own reading of the text."""
+        return read(self.text)
+
+    def to_files(self) -> dict[str, bytes]:
+        """Return the files of the head by name; the card names the hash of each of the others."""
+        arrays = {f"{name}.npy": _dump(array) for name, array in self.arrays.items()}
+        return {CARD: self.card.to_json(), MODEL: self.text.encode(), **arrays}
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, bytes], artefact: str = "from files") -> "Head":
+        """Build a head from its files, whoever made them.
+
+        Args:
+            files: what `to_files` returned, here or elsewhere.
+            artefact: what errors call it.
+
+        Raises:
+            HeadDamaged: if a file is missing, too many, or not what the card says it is.
+        """
+        try:
+            return cls._audited(files)
+        except (ValueError, KeyError) as problem:
+            raise HeadDamaged(artefact, str(problem)) from problem
+
+    @classmethod
+    def _audited(cls, files: Mapping[str, bytes]) -> "Head":
+        if CARD not in files:
+            raise ValueError(f"{CARD} is missing")
+        card = Card.from_json(files[CARD])
+        expected = {"out_of_fold.npy", "true_classes.npy", MODEL}
+        for name in sorted(expected | card.files.keys() | files.keys() - {CARD}):
+            if name not in expected or name not in card.files or name not in files:
+                raise ValueError(f"{name} is missing or does not belong there")
+            if hashlib.sha256(files[name]).hexdigest() != card.files[name]:
+                raise ValueError(f"{name} is not the file that the card was written for")
+        try:
+            text = files[MODEL].decode("ascii")
+            trees = parse(text, card.scaling.n_columns, card.n_outputs)
+        except (UnicodeDecodeError, BadText) as problem:
+            raise ValueError(f"{MODEL}: {problem}") from problem
+        n_images, n_classes = card.n_images, len(card.classes)
+        arrays = {
+            "out_of_fold": _load("out_of_fold", files, np.float32, (n_images, n_classes)),
+            "true_classes": _load("true_classes", files, np.int32, (n_images,)),
+        }
+        return cls(card, text, trees, arrays)
+
+
+def check_width(X: Float32, width: int) -> None:
+    """Raise `SpaceMismatch` unless X is float32 (n_images, width)."""
+    if X.dtype != np.float32 or X.ndim != 2 or X.shape[1] != width:  # noqa: PLR2004  rows and columns
+        raise SpaceMismatch(f"float32 (n, {width})", f"{X.dtype} {X.shape}")
+
+
+_NPY = re.compile(
+    rb"\x93NUMPY\x01\x00..\{'descr': '([^']{2,4})', 'fortran_order': False, "
+    rb"'shape': \(([0-9, ]{1,40})\), \} *\n",
+    re.DOTALL,
+)
+
+
+def _dump(array: Array) -> bytes:
+    buffer = io.BytesIO()
+    np.lib.format.write_array(buffer, np.ascontiguousarray(array), (1, 0), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _load(
+    name: str, files: Mapping[str, bytes], dtype: type[np.generic], shape: tuple[int, ...]
+) -> Array:
+    """Read an array whose type and shape are known: nothing in the file decides what is built."""
+    data = files[f"{name}.npy"]
+    header = _NPY.match(data)
+    wanted = np.dtype(dtype).newbyteorder("<")
+    array = np.frombuffer(data[header.end() :], wanted) if header else None
+    if header is None or array is None or _dump(array.reshape(shape)) != data:
+        raise ValueError(f"{name}.npy is no {wanted.name} {shape}")
+    return array.reshape(shape)

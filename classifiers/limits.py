@@ -1,0 +1,92 @@
+"""What a reader must know before trusting a head, in plain sentences. Knows nothing of vectors."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from classifiers.folds import Plan
+from classifiers.statistics import Measure
+
+SMALL_CLASS = 50
+"""Images of a class under which its figures are called uncertain."""
+
+FEW_GROUPS = 20
+"""Groups under which the intervals rest on little."""
+
+UNEQUAL = 1.5
+"""Ratio of the commonest to the rarest class from which probabilities need a word."""
+
+RARE = 10
+"""Ratio from which the rarest class needs a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the sentences are made from."""
+
+    class_counts: Mapping[str, int]
+    n_groups: int | None
+    plan: Plan
+    signal: bool
+    metrics: Mapping[str, Measure]
+    baseline: Mapping[str, Measure]
+
+
+def describe_limits(facts: Facts) -> tuple[str, ...]:
+    """Return the limits of a head as sentences, the gravest first."""
+    return tuple(
+        sentence
+        for describe in (_signal, _groups, _size, _balance, _baseline)
+        for sentence in describe(facts)
+    ) + (
+        "The figures are for images like the ones it learnt from; with another device, place or "
+        "group of people they may be lower.",
+    )
+
+
+def _signal(facts: Facts) -> Iterator[str]:
+    if not facts.signal:
+        yield (
+            "This head learnt nothing that it could show on images it had not seen. "
+            "Its answers are not to be used."
+        )
+
+
+def _groups(facts: Facts) -> Iterator[str]:
+    if facts.plan.reason:
+        yield f"It could not be evaluated group by group: {facts.plan.reason}."
+    if facts.n_groups is None:
+        yield (
+            "No groups (patients, slides) were given. If several images come from one, the figures "
+            "are too good."
+        )
+    elif facts.n_groups < FEW_GROUPS:
+        yield f"It learnt from {facts.n_groups} groups only; another group may be unlike them all."
+
+
+def _size(facts: Facts) -> Iterator[str]:
+    label = min(facts.class_counts, key=lambda name: facts.class_counts[name])
+    count = facts.class_counts[label]
+    if count < SMALL_CLASS:
+        yield (
+            f"The smallest class, {label!r}, has {count} images: read the intervals, not the "
+            "figures."
+        )
+
+
+def _balance(facts: Facts) -> Iterator[str]:
+    counts = facts.class_counts
+    label = min(counts, key=lambda name: counts[name])
+    ratio = max(counts.values()) / counts[label]
+    if ratio >= UNEQUAL:
+        yield (
+            "Every class weighs the same in learning, so the probabilities are those of a world "
+            "where all classes are equally frequent; in the images it learnt from they were not."
+        )
+    if ratio >= RARE:
+        yield f"{label!r} is {ratio:.0f} times rarer than the commonest class."
+
+
+def _baseline(facts: Facts) -> Iterator[str]:
+    own, plain = facts.metrics["auc"]["value"], facts.baseline["auc"]["value"]
+    if plain > facts.metrics["auc"]["high"]:
+        yield f"A plain logistic regression did better on the same folds: AUC {plain:.2f}, not {own:.2f}."

@@ -1,0 +1,62 @@
+"""Several fits at once, with progress told from the caller's thread, and a stop that is quick.
+
+Knows nothing of what the jobs do.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from threading import Event
+from typing import TypeVar
+
+T = TypeVar("T")
+
+Tick = Callable[[float], None]
+"""A job calls it often with the share it has done; it raises when the job is to stop."""
+
+POLL_SECONDS = 0.05
+"""How long the caller's thread waits before it tells progress again."""
+
+
+class _Stopped(Exception):
+    """Ends a job whose result nobody waits for any more."""
+
+
+def run_jobs(
+    jobs: Sequence[Callable[[Tick], T]], threads: int, report: Callable[[float], None]
+) -> list[T]:
+    """Run every job and return their results in order.
+
+    Args:
+        jobs: each is given a `Tick`; results never depend on how many run at once.
+        threads: how many run at once.
+        report: called with the share done, 0 to 1; what it raises stops all jobs and is raised.
+    """
+    stop = Event()
+    shares = [0.0] * len(jobs)
+
+    def tick_of(job: int) -> Tick:
+        def tick(share: float) -> None:
+            if stop.is_set():
+                raise _Stopped
+            shares[job] = share
+
+        return tick
+
+    with ThreadPoolExecutor(threads) as pool:
+        futures = [pool.submit(job, tick_of(number)) for number, job in enumerate(jobs)]
+        try:
+            return _collect(futures, lambda: report(sum(shares) / len(jobs)))
+        except BaseException:
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _collect(futures: Sequence[Future[T]], report: Callable[[], None]) -> list[T]:
+    pending = set(futures)
+    while pending:
+        finished, pending = wait(pending, POLL_SECONDS, FIRST_COMPLETED)
+        for future in finished:
+            future.result()
+        report()
+    return [future.result() for future in futures]

@@ -1,0 +1,218 @@
+"""AUC and balanced accuracy of scores, with 95 % intervals that are honest at small n.
+
+What is compared: only images scored by the same fitted model, that is, held out together. Scores
+of different folds come from different models, and pooling them biases the AUC (Airola et al. 2011,
+Computational Statistics & Data Analysis 55). AUC of several classes: the mean of one-versus-rest.
+
+Intervals: all values that a score test would not reject. The variance of an AUC at the tested
+value is Hanley and McNeil's (Newcombe 2006, Statistics in Medicine 25, method 5), which is right
+at AUC 1 too, where DeLong's interval and the bootstrap collapse to a point. It is multiplied by
+
+- the design effect: the variance of the images' summed influence, group by group (Obuchowski 1997,
+  Biometrics 53; DeLong's for groups of one), over the variance without groups;
+- for cross-validation 1/repeats + folds/(folds - 1), because fitted models share images (Nadeau
+  and Bengio 2003, Machine Learning 52). On shuffled labels the naive interval misses chance in one
+  run of six; this one does not.
+
+The quantile is Student's, of as many degrees as there are independent groups less the classes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import with_config
+from typing_extensions import TypedDict
+
+from classifiers.strict import STRICT
+
+Float64 = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+CONFIDENCE = 0.95
+CHANCE_AUC = 0.5
+
+
+@with_config(STRICT)
+class Measure(TypedDict):
+    """One figure of a head with the interval it lies in at 95 % confidence."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """Every image scored once by a model that had not seen it.
+
+    Attributes:
+        fold: int64 (n_images,), which model scored the image.
+        probabilities: float64 (n_images, n_classes), rows sum to 1.
+    """
+
+    fold: IntArray
+    probabilities: Float64
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Scores of images and what is needed to judge them.
+
+    Attributes:
+        y: int64 (n_images,), class numbers.
+        groups: int64 (n_images,), images of one group are not independent.
+        passes: repeats of the evaluation; one for a test set.
+        sharing: what the variance is multiplied by because models share images; 1 for a test set.
+    """
+
+    y: IntArray
+    groups: IntArray
+    passes: tuple[Pass, ...]
+    sharing: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure, its interval and the one-sided p-value of its being better than chance."""
+
+    value: float
+    low: float
+    high: float
+    p_value: float
+
+    def measure(self) -> Measure:
+        """Return the figure and its interval, rounded to what they are worth."""
+        return Measure(value=round(self.value, 6), low=round(self.low, 6), high=round(self.high, 6))
+
+
+def cv_sharing(folds: int, repeats: int) -> float:
+    """Return the variance factor of a repeated cross-validation (Nadeau and Bengio 2003)."""
+    return 1 / repeats + folds / (folds - 1)
+
+
+def auc(scored: Scored) -> Estimate | None:
+    """Return the AUC, one-versus-rest and averaged for several classes; None if undefined.
+
+    Classes that are nowhere held out together with another are left out.
+    """
+    classes = range(scored.passes[0].probabilities.shape[1])
+    found = [_influence(scored, number) for number in (classes if len(classes) > 2 else [1])]  # noqa: PLR2004  of two classes the second says all
+    found = [one for one in found if one is not None]
+    if not found:
+        return None
+    value = float(np.mean([one.value for one in found]))
+    influence = np.mean([one.influence for one in found], axis=0)
+    sizes = np.array([one.sizes for one in found], np.float64)
+
+    def spread(at: float) -> float:
+        return float(np.mean(_hanley_mcneil(at, sizes[:, 0], sizes[:, 1])))
+
+    # At best the classes' AUCs are independent of each other, and their mean gains all of that.
+    return _estimate(scored, value, influence, spread, 1 / len(found), CHANCE_AUC)
+
+
+def balanced_accuracy(scored: Scored) -> Estimate:
+    """Return the mean over classes of the share that got its own class as the likeliest."""
+    right = np.mean([_is_right(one, scored.y) for one in scored.passes], axis=0)
+    classes, place, sizes = np.unique(scored.y, return_inverse=True, return_counts=True)
+    recall = np.bincount(place, right) / sizes
+    influence = (right - recall[place]) / sizes[place] / classes.size
+    inverse_sizes = float(np.sum(1 / sizes)) / classes.size**2
+
+    def spread(at: float) -> float:
+        return at * (1 - at) * inverse_sizes
+
+    chance = 1 / scored.passes[0].probabilities.shape[1]
+    return _estimate(scored, float(recall.mean()), influence, spread, 1.0, chance)
+
+
+@dataclass(frozen=True, slots=True)
+class _Class:
+    """AUC of one class against the rest; influence: float64 (n_images,), sums to zero."""
+
+    value: float
+    influence: Float64
+    sizes: tuple[int, int]
+
+
+def _influence(scored: Scored, number: int) -> _Class | None:
+    wins, meetings = np.zeros(scored.y.size), np.zeros(scored.y.size)
+    mine = scored.y == number
+    for one in scored.passes:
+        for fold in np.unique(one.fold):
+            held_out = np.flatnonzero(one.fold == fold)
+            inside, outside = held_out[mine[held_out]], held_out[~mine[held_out]]
+            high, low = one.probabilities[inside, number], one.probabilities[outside, number]
+            wins[inside] += _beaten(high, low)
+            wins[outside] += inside.size - _beaten(low, high)
+            meetings[inside] += outside.size
+            meetings[outside] += inside.size
+    pairs = float(meetings[mine].sum())
+    if not pairs:
+        return None
+    value = float(wins[mine].sum()) / pairs
+    return _Class(value, (wins - value * meetings) / pairs, (int(mine.sum()), int((~mine).sum())))
+
+
+def _beaten(scores: Float64, others: Float64) -> Float64:
+    """Return for each score how many of the others are lower, ties counting half."""
+    ordered = np.sort(others)
+    below, not_above = (ordered.searchsorted(scores, side) for side in ("left", "right"))
+    return (below + not_above) / 2
+
+
+def _is_right(one: Pass, y: IntArray) -> Float64:
+    return (one.probabilities.argmax(axis=1) == y).astype(np.float64)
+
+
+def _hanley_mcneil(at: float, inside: Float64, outside: Float64) -> Float64:
+    """Return the variance of an AUC of the given true value (Newcombe's balanced form)."""
+    pulled = (inside + outside) / 2 - 1
+    return at * (1 - at) * (1 + pulled * ((1 - at) / (2 - at) + at / (1 + at))) / (inside * outside)
+
+
+def _estimate(
+    scored: Scored,
+    value: float,
+    influence: Float64,
+    spread: Callable[[float], float],
+    least: float,
+    chance: float,
+) -> Estimate:
+    from scipy.special import stdtr, stdtrit
+
+    units = np.unique(scored.groups).size
+    factor = scored.sharing * _design_effect(scored.groups, influence, spread(value), least)
+    degrees = max(1, units - np.unique(scored.y).size)
+    quantile = float(stdtrit(degrees, (1 + CONFIDENCE) / 2))
+
+    def variance(at: float) -> float:
+        return factor * spread(at)
+
+    low, high = (_edge(value, end, variance, quantile) for end in (0.0, 1.0))
+    score = (value - chance) / np.sqrt(variance(chance))
+    return Estimate(value, low, high, float(stdtr(degrees, -score)))
+
+
+def _design_effect(groups: IntArray, influence: Float64, spread: float, least: float) -> float:
+    _, place = np.unique(groups, return_inverse=True)
+    summed = np.bincount(place, influence)
+    found = float(np.sum(summed**2)) * summed.size / max(1, summed.size - 1)
+    if spread == 0 or found == 0:
+        # Nothing went wrong, so nothing shows how alike a group's images are: take them as one.
+        return groups.size / summed.size
+    return max(least, found / spread)
+
+
+def _edge(value: float, end: float, variance: Callable[[float], float], quantile: float) -> float:
+    """Return the value between `value` and `end` that the score test just does not reject."""
+    inside, outside = value, end
+    for _ in range(50):
+        middle = (inside + outside) / 2
+        if (value - middle) ** 2 <= quantile**2 * variance(middle):
+            inside = middle
+        else:
+            outside = middle
+    return inside

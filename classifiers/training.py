@@ -1,0 +1,235 @@
+"""Vectors and labels in, a head out: a pure function of its arguments.
+
+Knows nothing of images, folders or HTTP.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from classifiers import boosting
+from classifiers.baseline import fit_baseline
+from classifiers.blocks import Scaling, choose_blocks
+from classifiers.card import Card
+from classifiers.errors import BadRecipe, NoSignal
+from classifiers.evaluation import Evaluation, Scorer, evaluate, measure_test
+from classifiers.examples import Examples, arrange
+from classifiers.folds import Plan, make_plan
+from classifiers.head import Head
+from classifiers.labels import LabelSet, check, fingerprint
+from classifiers.limits import Facts, describe_limits
+from classifiers.parallel import Tick, run_jobs
+from classifiers.probabilities import to_probabilities
+from classifiers.recipe import Recipe
+from classifiers.trees import canonical
+
+Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+Progress = Callable[[str, float], None]
+"""Told a stage and the share of the whole that is done; what it raises stops the learning.
+
+Stages: "checking labels", "evaluating", "fitting", "done".
+"""
+
+DEFAULT = Recipe()
+
+
+def learn(  # noqa: PLR0913  a head is made of this much
+    X: Float32,
+    label_set: LabelSet,
+    *,
+    name: str,
+    space_id: str,
+    blocks: Sequence[tuple[str, int, int]],
+    recipe: Recipe = DEFAULT,
+    task: str = "auto",
+    author: str = "",
+    allow_no_signal: bool = False,
+    progress: Progress | None = None,
+    threads: int = 1,
+    created: str | None = None,
+) -> Head:
+    """Evaluate and train a head.
+
+    The same images, labels and recipe give the same model text, whatever the order of rows and
+    the number of threads. Images of split "test" are looked at once, after everything else.
+
+    Args:
+        X: float32 (n_images, width), a row per image of the label set, raw values.
+        label_set, name, author: what to learn; what the card calls it, and who learnt it.
+        space_id, blocks: of the vectors; (name, start, stop) of every column block of X.
+        recipe, task: how to learn; "auto" (from the labels), "binary" or "multiclass".
+        allow_no_signal: return a head that learnt nothing, whose card says so.
+        progress: told what is happening, several times a second.
+        threads: folds learnt at once.
+        created: RFC 3339 time for the card; now if None.
+
+    Raises:
+        LabelProblems: if the label set has errors, or X values that are no numbers.
+        SpaceMismatch: if X has not the columns of `blocks`, or not a row per image.
+        BadRecipe: if the recipe, or the task, does not suit the data.
+        NoSignal: if nothing was learnt and that is not allowed.
+    """
+    tell = progress or _silent
+    tell("checking labels", 0.0)
+    warnings = check(label_set)
+    lesson = _prepare(X, label_set, blocks, recipe, task)
+    with _one_blas_thread():
+        evaluation = _evaluate(lesson, threads, tell)
+    named = {"name": name, "author": author, "space_id": space_id, "width": X.shape[1]}
+    named["created"] = created or datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    named["fingerprint"] = fingerprint(label_set)
+    named["warnings"] = tuple(problem.detail for problem in warnings)
+    card = _describe(lesson, evaluation, named)
+    if not card.signal and not allow_no_signal:
+        raise NoSignal(card)
+    return _finish(lesson, evaluation, card, tell)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Lesson:
+    """Everything that decides what is learnt."""
+
+    train: Examples
+    test: Examples
+    classes: tuple[str, ...]
+    task: Literal["binary", "multiclass"]
+    scaling: Scaling
+    recipe: Recipe
+    plan: Plan
+
+    def fit(self, Z: Float32, y: IntArray, tick: Tick) -> Scorer:
+        """Fit a booster and return its probabilities as a function of columns."""
+        booster = boosting.fit(Z, y, len(self.classes), self.recipe, tick)
+        outputs = np.array([1 if self.task == "binary" else len(self.classes)])
+
+        def probabilities(columns: Float32) -> Float64:
+            return to_probabilities(boosting.raw_scores(booster, columns, outputs[0]), outputs)
+
+        return probabilities
+
+
+def _prepare(
+    X: Float32,
+    label_set: LabelSet,
+    layout: Sequence[tuple[str, int, int]],
+    recipe: Recipe,
+    task: str,
+) -> _Lesson:
+    scaling = Scaling(choose_blocks(layout, recipe.blocks), recipe.normalisation)
+    sides = arrange(X, label_set, scaling, width=max(stop for _, _, stop in layout))
+    complete = recipe.complete(len(sides.train), scaling.n_columns)
+    chosen = complete.to_dict()
+    groups = sides.train.groups if sides.train.groups_known else None
+    plan = make_plan(sides.train.y, groups, chosen["folds"], chosen["repeats"], complete.seed)
+    kind = _task(task, len(sides.classes))
+    return _Lesson(sides.train, sides.test, sides.classes, kind, scaling, complete, plan)
+
+
+def _task(task: str, n_classes: int) -> Literal["binary", "multiclass"]:
+    found: Literal["binary", "multiclass"] = "binary" if n_classes == 2 else "multiclass"  # noqa: PLR2004  binary means two
+    if task not in ("auto", found):
+        raise BadRecipe("task", f"{task!r} does not suit {n_classes} classes; it is {found!r}")
+    return found
+
+
+def _evaluate(lesson: _Lesson, threads: int, tell: Progress) -> Evaluation:
+    return evaluate(
+        lesson.train.Z,
+        lesson.train.y,
+        lesson.train.groups,
+        blocks=lesson.scaling.blocks,
+        plan=lesson.plan,
+        learner=lesson.fit,
+        threads=threads,
+        report=lambda share: tell("evaluating", 0.02 + 0.78 * share),
+    )
+
+
+def _describe(lesson: _Lesson, evaluation: Evaluation, named: dict[str, Any]) -> Card:
+    counts = np.bincount(lesson.train.y, minlength=len(lesson.classes)).tolist()
+    class_counts = dict(zip(lesson.classes, counts, strict=True))
+    groups, plan = lesson.train.n_groups, lesson.plan
+    facts = Facts(
+        class_counts, groups, plan, evaluation.signal, evaluation.metrics, evaluation.baseline
+    )
+    return Card(
+        **named,
+        task=lesson.task,
+        classes=lesson.classes,
+        blocks=lesson.scaling.blocks,
+        n_images=len(lesson.train),
+        class_counts=class_counts,
+        n_groups=groups,
+        n_test_images=len(lesson.test),
+        metrics=evaluation.metrics,
+        metrics_test={},
+        baseline=evaluation.baseline,
+        baseline_test={},
+        signal=evaluation.signal,
+        p_value=evaluation.p_value,
+        folds={
+            "kind": plan.kind,
+            "folds": plan.n_folds,
+            "repeats": len(plan.repeats),
+            "reason": plan.reason,
+        },
+        recipe=lesson.recipe,
+        lightgbm=boosting.version(),
+        limits=describe_limits(facts),
+    )
+
+
+def _finish(lesson: _Lesson, evaluation: Evaluation, card: Card, tell: Progress) -> Head:
+    train = lesson.train
+
+    def job(tick: Tick) -> str:
+        booster = boosting.fit(train.Z, train.y, len(lesson.classes), lesson.recipe, tick)
+        return canonical(booster.model_to_string())
+
+    (text,) = run_jobs([job], 1, lambda share: tell("fitting", 0.8 + 0.18 * share))
+    arrays = {
+        "out_of_fold": evaluation.probabilities.astype(np.float32),
+        "true_classes": train.y.astype(np.int32),
+    }
+    head = Head.assemble(_tested(card, lesson, text), text, arrays)
+    tell("done", 1.0)
+    return head
+
+
+def _tested(card: Card, lesson: _Lesson, text: str) -> Card:
+    """Return the card with the figures of the images kept aside, which nothing saw before."""
+    test = lesson.test
+    if not len(test):
+        return card
+    raw = boosting.raw_scores(boosting.read(text), test.Z, card.n_outputs)
+    head = to_probabilities(raw, np.array([card.n_outputs]))
+    with _one_blas_thread():
+        opponent = fit_baseline(lesson.train.Z, lesson.train.y, lesson.scaling.blocks)(test.Z)
+    return replace(
+        card,
+        metrics_test=measure_test(head, test.y, test.groups),
+        baseline_test=measure_test(opponent, test.y, test.groups),
+    )
+
+
+def _one_blas_thread() -> AbstractContextManager[object]:
+    """Hold matrix products to one thread: on products this small more only wait for each other.
+
+    Figures then do not depend on the number of cores either.
+    """
+    from threadpoolctl import threadpool_limits
+
+    limits: AbstractContextManager[object] = threadpool_limits(1, user_api="blas")
+    return limits
+
+
+def _silent(stage: str, share: float) -> None:
+    """Tell nobody."""

@@ -1,0 +1,84 @@
+"""The bytes of images, as files named by their digest. Knows nothing of what the bytes mean."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from secrets import token_hex
+
+from features.disk import flush, make_folder, reaching, write_new
+from features.errors import StoreDamaged, UnknownDigest
+from features.keys import digest, is_digest
+
+
+class Blobs:
+    """A folder of files that only the user who runs the process can read.
+
+    A file appears whole under its final name or not at all. Thread-safe; processes may share it.
+    Every method raises `StoreUnavailable` when the disk refuses.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def put(self, data: bytes) -> str:
+        """Keep the bytes, durably on return, and return their digest."""
+        name = digest(data)
+        path = self._path(name)
+        with reaching(path):
+            # Compared, not trusted: what a failing disk has damaged is replaced by good bytes.
+            if not (path.is_file() and path.read_bytes() == data):
+                make_folder(path.parent)
+                new = path.with_name(f".{name}.{token_hex(8)}")
+                write_new(new, data)
+                new.replace(path)
+                flush(path.parent)
+        return name
+
+    def get(self, name: str) -> bytes:
+        """Return the bytes of a digest.
+
+        Raises:
+            UnknownDigest: they are not kept.
+            StoreDamaged: what is kept under that name is something else.
+        """
+        if not self.has(name):
+            raise UnknownDigest([name])
+        path = self._path(name)
+        with reaching(path):
+            try:
+                data = path.read_bytes()
+            except FileNotFoundError:
+                raise UnknownDigest([name]) from None
+        if digest(data) != name:
+            hint = "Send the image again, or restore the file from a backup."
+            raise StoreDamaged(str(path), "its bytes are not those it is named by", hint=hint)
+        return data
+
+    def has(self, name: str) -> bool:
+        """Say whether bytes are kept under this digest."""
+        with reaching(self._root):
+            return is_digest(name) and self._path(name).is_file()
+
+    def delete(self, name: str) -> bool:
+        """Erase the bytes, durably on return; say whether there were any."""
+        if not is_digest(name):
+            return False
+        path = self._path(name)
+        with reaching(path):
+            there = path.is_file()
+            # A write that was killed half-way leaves the same bytes under another name.
+            doomed = [*path.parent.glob(f".{name}.*"), path]
+            for left_over in doomed:
+                left_over.unlink(missing_ok=True)
+            if there or len(doomed) > 1:
+                flush(path.parent)
+        return there
+
+    def digests(self) -> Iterator[str]:
+        """Yield the digests of all that is kept, in order."""
+        with reaching(self._root):
+            for path in sorted(self._root.glob("??/??/*")):
+                if is_digest(path.name):
+                    yield path.name
+
+    def _path(self, name: str) -> Path:
+        return self._root / name[:2] / name[2:4] / name

@@ -1,0 +1,70 @@
+"""Files that survive a power cut; what the system refuses as StoreUnavailable. Knows no records."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from features.errors import StoreUnavailable
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM}
+
+
+@contextmanager
+def reaching(place: object) -> Iterator[None]:
+    """Run the body; whatever the system refuses it becomes `StoreUnavailable` at `place`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            hint = "Free some space and try again; nothing that was acknowledged is lost."
+        elif error.errno in _FORBIDDEN:
+            hint = "Let the user who runs this process read and write there."
+        else:
+            hint = "Check that the path is right and that its disk or share is there."
+        reason = (os.strerror(error.errno) if error.errno else str(error)) or "no reason given"
+        raise StoreUnavailable(str(place), reason, hint=hint) from error
+
+
+def flush(path: Path) -> None:
+    """Return once the file, or the names in the folder, have reached the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(folder: Path) -> None:
+    """Create a private folder and its parents, durably; one that exists is left as it is."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    flush(folder.parent)
+
+
+def write_new(path: Path, data: bytes | memoryview) -> None:
+    """Write a private file that must not exist yet; its bytes, not its name, are then durable."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(descriptor)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def boot_id() -> str:
+    """Name the time since the machine was last started; empty where the system has no such name.
+
+    What a process wrote without `flush` is safe as long as this stays the same.
+    """
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""

@@ -1,0 +1,212 @@
+"""The one road from bytes to vectors: look up, compute what is missing once, remember.
+
+Knows no labels and no heads.
+"""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from threading import Condition
+from time import perf_counter
+from typing import TYPE_CHECKING, Literal
+
+from features.errors import FeatureError, ImageRejected
+from features.images import Limits
+from features.keys import EmbeddingSpace, Float32, digest
+from features.pipeline import Observer, Pipeline, Row, Silent
+from features.writer import Writer, stacked
+
+if TYPE_CHECKING:
+    from features.engine import Engine
+    from features.store import FeatureStore
+
+_LIMITS = Limits()
+
+Remember = Literal["no", "later", "now"]
+
+Found = dict[str, Row]
+Underway = dict[str, Future[Row]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embedded:
+    """The vectors of one image; `cached` says that they were there already.
+
+    embedding: float32 (dim,); stages: float32 (stages_dim,); both read-only.
+    """
+
+    digest: str
+    embedding: Float32
+    stages: Float32
+    cached: bool
+
+
+class Embedder:
+    """Turns images into vectors, each only once. Thread-safe.
+
+    Args:
+        engine: runs the backbone; it stays the caller's to close, after this.
+        limits: which images are refused.
+        decode_threads: how many images are decoded at a time.
+        max_batch: how many images the backbone sees at a time, at most.
+        queue_images: how many images may wait before calls are refused.
+        observer: is told what happens.
+    """
+
+    def __init__(
+        self,
+        engine: "Engine",
+        *,
+        limits: Limits = _LIMITS,
+        decode_threads: int = 2,
+        max_batch: int = 16,
+        queue_images: int = 1024,
+        observer: Observer | None = None,
+    ) -> None:
+        self._space = engine.space
+        self._observer = observer or Silent()
+        self._pipeline = Pipeline(
+            engine, limits, decode_threads, max_batch, queue_images, self._observer
+        )
+        self._lock = Condition()
+        self._writer = Writer(self._lock, self._observer)
+        self._underway: dict[tuple[FeatureStore, str], Future[Row]] = {}
+
+    @property
+    def space(self) -> EmbeddingSpace:
+        """The space of the vectors."""
+        return self._space
+
+    def embed(
+        self,
+        images: Sequence[tuple[str | None, bytes]],
+        store: "FeatureStore | None",
+        *,
+        remember: Remember = "later",
+    ) -> list[Embedded | ImageRejected]:
+        """Return the vectors of each image, or why it was rejected, in the order given.
+
+        Args:
+            images: file name, for messages only, and bytes.
+            store: where vectors are looked up and remembered; without one, all are computed.
+            remember: "later" stores new vectors soon after the answer, and counts them as known at
+                once; "now" has them durable before it.
+
+        Raises:
+            Overloaded: too much is waiting; nothing was done.
+            EngineFailed: the backbone failed on some image; what else was computed is remembered.
+            StoreDamaged, StoreUnavailable: the store could not be read, or written "now".
+        """
+        digests = [digest(data) for _, data in images]
+        contents = {key: data for key, (_, data) in zip(digests, images, strict=True)}
+        known, underway, mine = self._look_up(contents, store)
+        try:
+            computed, rejected, failure = _wait_for(underway)
+            if store is not None and computed and remember != "no":
+                computed = self._remember(computed, store, at_once=remember == "now")
+        finally:
+            self._release(mine, store)
+        if failure is not None:
+            raise failure
+        results: list[Embedded | ImageRejected] = []
+        for key, (filename, _) in zip(digests, images, strict=True):
+            if key in rejected:
+                results.append(_renamed(rejected[key], filename))
+            else:
+                row = known[key] if key in known else computed[key]
+                results.append(Embedded(key, row.embedding, row.stages, cached=key in known))
+        self._observer.count("cache_hits", sum(key in known for key in digests))
+        self._observer.count("images_rejected", sum(key in rejected for key in digests))
+        return results
+
+    def flush(self) -> None:
+        """Return once all that was to be remembered is durable.
+
+        Raises:
+            FeatureError: some vectors could not be stored since the last flush.
+        """
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Finish what is under way, store what is to be remembered, and stop; raises as `flush`."""
+        self._pipeline.close()
+        self._writer.close()
+
+    def _look_up(
+        self, contents: Mapping[str, bytes], store: "FeatureStore | None"
+    ) -> tuple[Found, Underway, Underway]:
+        """Find what is known, and have the rest computed, unless another call does that already.
+
+        Returns:
+            What is known; all that is under way; of that, what this call has brought.
+        """
+        if store is None:
+            mine = self._submit(contents)
+            return {}, mine, mine
+        known: Found = {}
+        missing = list(contents)
+        while True:
+            landed = self._writer.landed
+            records = store.get(missing)
+            known.update((key, Row(r.embedding, r.stages)) for key, r in records.items())
+            missing = [key for key in missing if key not in known]
+            if not missing:
+                return known, {}, {}
+            with self._lock:
+                # Else vectors may have gone from pending to stored since the look-up.
+                if self._writer.landed == landed:
+                    pending = self._writer.pending(store)
+                    known.update((key, pending[key]) for key in missing if key in pending)
+                    rest = {key: contents[key] for key in missing if key not in known}
+                    return known, *self._claim(rest, store)
+
+    def _claim(
+        self, contents: Mapping[str, bytes], store: "FeatureStore"
+    ) -> tuple[Underway, Underway]:
+        places = {key: self._underway.get((store, key)) for key in contents}
+        others = {key: future for key, future in places.items() if future is not None}
+        mine = self._submit({key: data for key, data in contents.items() if key not in others})
+        self._underway.update(((store, key), future) for key, future in mine.items())
+        return {**others, **mine}, mine
+
+    def _submit(self, contents: Mapping[str, bytes]) -> Underway:
+        futures = self._pipeline.submit(list(contents.values()))
+        return dict(zip(contents, futures, strict=True))
+
+    def _release(self, mine: Underway, store: "FeatureStore | None") -> None:
+        if store is not None and mine:
+            with self._lock:
+                for key in mine:
+                    del self._underway[store, key]
+                self._writer.landed += 1
+
+    def _remember(self, rows: Found, store: "FeatureStore", *, at_once: bool) -> Found:
+        """Store vectors, and return those that count: the first that were stored."""
+        if not at_once:
+            self._writer.add(store, rows)
+            return rows
+        start = perf_counter()
+        added = store.put(list(rows), stacked(rows.values()))
+        self._observer.time("write", perf_counter() - start)
+        earlier = store.get([key for key, new in zip(rows, added, strict=True) if not new])
+        return rows | {key: Row(r.embedding, r.stages) for key, r in earlier.items()}
+
+
+def _wait_for(underway: Underway) -> tuple[Found, dict[str, ImageRejected], FeatureError | None]:
+    """Return what was computed, what was rejected, and the first failure of the backbone."""
+    computed: Found = {}
+    rejected: dict[str, ImageRejected] = {}
+    failure: FeatureError | None = None
+    for key, future in underway.items():
+        try:
+            computed[key] = future.result()
+        except ImageRejected as error:
+            rejected[key] = error
+        except FeatureError as error:
+            failure = failure or error
+    return computed, rejected, failure
+
+
+def _renamed(error: ImageRejected, filename: str | None) -> ImageRejected:
+    """Return the same refusal, of the file as this caller has named it."""
+    return ImageRejected(error.code, error.detail, hint=error.hint, filename=filename)

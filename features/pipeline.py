@@ -1,0 +1,212 @@
+"""Bytes to vectors: images are decoded ahead of a backbone that takes whatever waits.
+
+Bounded at every step, and fair: the images of a small call are decoded in turn with those of a
+large one. Knows no digest and no store.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from threading import Condition, Lock, Thread
+from time import perf_counter
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
+
+from features.errors import EngineFailed, FeatureError, Overloaded
+from features.images import Limits, decode
+from features.keys import Float32, UInt8
+
+if TYPE_CHECKING:
+    from features.engine import Engine
+
+_SMOOTHING = 0.1
+"""Weight of the latest batch in the running estimate of the time per image."""
+
+
+class Observer(Protocol):
+    """Is told what happens; must be fast and thread-safe.
+
+    Counts: forward_images, forward_batches, cache_hits, images_rejected. Times: wait and decode
+    (per image), forward (per batch), write (per append to the store).
+    """
+
+    def count(self, name: str, value: int = 1) -> None:
+        """Add to a counter."""
+
+    def time(self, stage: str, seconds: float) -> None:
+        """Record how long one pass through a stage took."""
+
+
+class Silent:
+    """An observer that does nothing."""
+
+    def count(self, name: str, value: int = 1) -> None:
+        """Do nothing."""
+
+    def time(self, stage: str, seconds: float) -> None:
+        """Do nothing."""
+
+
+class Row(NamedTuple):
+    """The vectors of one image. embedding: float32 (dim,); stages: float32 (stages_dim,)."""
+
+    embedding: Float32
+    stages: Float32
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    data: bytes
+    answer: Future[Row] = field(default_factory=Future)
+    since: float = field(default_factory=perf_counter)
+    pixels: UInt8 | None = None
+
+
+class Pipeline:
+    """Threads that decode, and one that runs the backbone on what they have made.
+
+    A lone image is never kept back to fill a batch; while a batch runs, the next is decoded.
+    """
+
+    def __init__(
+        self,
+        engine: "Engine",
+        limits: Limits,
+        decode_threads: int,
+        max_batch: int,
+        queue_images: int,
+        observer: Observer,
+    ) -> None:
+        self._engine, self._limits, self._observer = engine, limits, observer
+        self._max_batch, self._queue_images = max_batch, queue_images
+        self._calls: deque[deque[_Job]] = deque()
+        self._decoded: deque[_Job] = deque()
+        self._ahead = 0
+        """Images that are being decoded, or are decoded and wait for the backbone."""
+        self._unfinished = 0
+        self._seconds_per_image = 0.02
+        self._closed = False
+        lock = Lock()
+        self._may_decode, self._may_run = Condition(lock), Condition(lock)
+        self._threads = [
+            Thread(target=self._decode_all, name=f"decode-{i}", daemon=True)
+            for i in range(decode_threads)
+        ]
+        self._threads.append(Thread(target=self._run_all, name="engine", daemon=True))
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, images: Sequence[bytes]) -> list[Future[Row]]:
+        """Queue images, all or none; each future gives a row, `ImageRejected` or `EngineFailed`.
+
+        Raises:
+            Overloaded: too many wait already. A call too large for the queue is let in alone.
+            EngineFailed: the pipeline has been closed.
+        """
+        jobs = deque(map(_Job, images))
+        answers = [job.answer for job in jobs]
+        with self._may_decode:
+            if self._closed:
+                raise EngineFailed("it is being shut down", hint="Send the request again later.")
+            if self._unfinished and self._unfinished + len(jobs) > self._queue_images:
+                raise Overloaded(round(max(0.1, self._unfinished * self._seconds_per_image), 1))
+            self._unfinished += len(jobs)
+            if jobs:
+                self._calls.append(jobs)
+                self._may_decode.notify(len(jobs))
+        return answers
+
+    def close(self) -> None:
+        """Finish what is queued, then stop the threads."""
+        with self._may_decode:
+            self._closed = True
+            self._may_decode.notify_all()
+            self._may_run.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def _decode_all(self) -> None:
+        while (job := self._next_to_decode()) is not None:
+            try:
+                start = perf_counter()
+                self._observer.time("wait", start - job.since)
+                job.pixels = decode(job.data, self._engine.space.preprocessing, self._limits)
+                self._observer.time("decode", perf_counter() - start)
+            except Exception as error:  # noqa: BLE001  a thread that died would leave all waiting
+                self._hand_over(job, error)
+            else:
+                self._hand_over(job, None)
+
+    def _next_to_decode(self) -> _Job | None:
+        with self._may_decode:
+            while not self._calls or self._ahead >= 2 * self._max_batch:
+                if self._closed and not self._calls:
+                    return None
+                self._may_decode.wait()
+            call = self._calls.popleft()
+            job = call.popleft()
+            if call:
+                self._calls.append(call)
+            self._ahead += 1
+            return job
+
+    def _hand_over(self, job: _Job, error: Exception | None) -> None:
+        """Pass a decoded image on to the backbone, or its failure to who waits for it."""
+        job.data = b""
+        with self._may_run:
+            if error is None:
+                self._decoded.append(job)
+            else:
+                self._ahead -= 1
+                self._unfinished -= 1
+                self._may_decode.notify()
+            self._may_run.notify()
+        if error is not None:
+            known = isinstance(error, FeatureError)
+            job.answer.set_exception(error if known else EngineFailed(f"decoding: {error!r}"))
+
+    def _run_all(self) -> None:
+        while batch := self._next_batch():
+            start = perf_counter()
+            try:
+                rows = self._run([job.pixels for job in batch if job.pixels is not None])
+            except Exception as error:  # noqa: BLE001  a thread that died would leave all waiting
+                detail = getattr(error, "detail", repr(error))
+                for job in batch:
+                    job.answer.set_exception(EngineFailed(detail))
+            else:
+                for job, row in zip(batch, rows, strict=True):
+                    job.answer.set_result(row)
+            self._account(len(batch), perf_counter() - start)
+
+    def _next_batch(self) -> list[_Job]:
+        with self._may_run:
+            while not self._decoded:
+                if self._closed and not self._unfinished:
+                    return []
+                self._may_run.wait()
+            size = min(self._max_batch, len(self._decoded))
+            self._ahead -= size
+            self._may_decode.notify(size)
+            return [self._decoded.popleft() for _ in range(size)]
+
+    def _run(self, pixels: list[UInt8]) -> list[Row]:
+        start = perf_counter()
+        vectors = self._engine.run(np.stack(pixels))
+        if len(vectors) != len(pixels):
+            raise EngineFailed(f"{len(vectors)} vectors for {len(pixels)} images")
+        vectors.embeddings.setflags(write=False)
+        vectors.stages.setflags(write=False)
+        self._observer.time("forward", perf_counter() - start)
+        self._observer.count("forward_images", len(pixels))
+        self._observer.count("forward_batches")
+        return list(map(Row, vectors.embeddings, vectors.stages))
+
+    def _account(self, images: int, seconds: float) -> None:
+        with self._may_run:
+            self._unfinished -= images
+            change = seconds / images - self._seconds_per_image
+            self._seconds_per_image += _SMOOTHING * change
+            self._may_run.notify()

@@ -1,0 +1,87 @@
+"""Where the files of a table lie: a folder of this machine, or an object store. Knows no log."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
+
+import pyarrow as pa
+from deltalake import DeltaTable
+from deltalake.fs import DeltaStorageHandler
+
+from features.disk import flush, write_new
+
+
+class Storage(Protocol):
+    """Files by name. Raises OSError when it cannot."""
+
+    def open(self, name: str) -> pa.NativeFile:
+        """Open a file for reading; FileNotFoundError if there is none."""
+
+    def write(self, name: str, data: memoryview) -> None:
+        """Write a file that does not exist yet."""
+
+    def settle(self) -> None:
+        """Return once all files written or deleted so far have reached the disk, names too."""
+
+    def delete(self, names: Iterable[str]) -> None:
+        """Delete files; those that do not exist are deleted already."""
+
+
+class Folder:
+    """A folder of this machine."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def open(self, name: str) -> pa.NativeFile:
+        """See `Storage`."""
+        return pa.OSFile(str(self._path / name))
+
+    def write(self, name: str, data: memoryview) -> None:
+        """See `Storage`."""
+        write_new(self._path / name, data)
+
+    def settle(self) -> None:
+        """See `Storage`."""
+        flush(self._path)
+
+    def delete(self, names: Iterable[str]) -> None:
+        """See `Storage`."""
+        for name in names:
+            (self._path / name).unlink(missing_ok=True)
+
+
+class ObjectStore:
+    """The object store of a Delta table, reached as its library reaches it."""
+
+    def __init__(self, table: DeltaTable) -> None:
+        # The one way to the library's own storage and its credentials. Its streams are used
+        # without Arrow's wrapper, which hands them buffers that they refuse.
+        handler = DeltaStorageHandler.from_table(table._table)  # noqa: SLF001
+        self._handler = handler._handler  # noqa: SLF001
+
+    def open(self, name: str) -> pa.NativeFile:
+        """See `Storage`."""
+        return pa.PythonFile(self._handler.open_input_file(name), "r")
+
+    def write(self, name: str, data: memoryview) -> None:
+        """See `Storage`."""
+        stream = self._handler.open_output_stream(name, None)
+        stream.write(bytes(data))
+        stream.close()  # type: ignore[attr-defined]  # the library's stub forgets it
+
+    def settle(self) -> None:
+        """Do nothing: what an object store has accepted is durable."""
+
+    def delete(self, names: Iterable[str]) -> None:
+        """See `Storage`."""
+        for name in names:
+            self._handler.delete_file(name)
+
+
+def local_folder(uri: str) -> Path | None:
+    """Return the absolute folder a URI names, or None if it names an object store."""
+    if uri.startswith("file://"):
+        return Path(unquote(urlsplit(uri).path))
+    return None if "://" in uri else Path(uri).absolute()

@@ -1,0 +1,278 @@
+"""A Delta Lake table as a set of files and a log of commits, local or in an object store.
+
+What the files hold, who may write and what FAISS makes of it are not known here.
+"""
+
+import json
+import logging
+import re
+import time
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from urllib.parse import unquote
+from uuid import uuid4
+
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Schema
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.transaction import AddAction, RemoveAction
+
+from features.disk import flush, make_folder, reaching
+from features.errors import FeatureError, StoreDamaged, StoreUnavailable
+from features.storage import Folder, ObjectStore, Storage, local_folder
+
+CHECKPOINT_EVERY = 64
+"""Commits between two summaries of the log, which keep opening fast."""
+
+_PREFIX = "records-"
+_CHECKSUM = re.compile(rf"{_PREFIX}.*-([0-9a-f]{{8}})\.parquet")
+
+_log = logging.getLogger(__name__)
+
+
+class Conflict(Exception):
+    """Somebody else committed since `refresh`: nothing was added, refresh and decide again."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableFile:
+    """One Parquet file of the table."""
+
+    name: str
+    size: int
+    rows: int
+
+
+class Table:
+    """The table at `uri`, created with `columns` and `configuration` if nothing is there.
+
+    Raises:
+        StoreDamaged: what is there is no table.
+        StoreUnavailable: it cannot be reached or created.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        columns: pa.Schema,
+        configuration: Mapping[str, str],
+        storage_options: Mapping[str, str] | None = None,
+    ) -> None:
+        self._folder = folder = local_folder(uri)
+        self.uri = str(folder or uri)
+        self._options = dict(storage_options or {})
+        with self._talking():
+            if not DeltaTable.is_deltatable(self.uri, self._options):
+                self._create(columns, configuration)
+            self._delta = DeltaTable(self.uri, storage_options=self._options)
+            metadata = self._delta.metadata()
+            self._storage: Storage = Folder(folder) if folder else ObjectStore(self._delta)
+        self.id = str(metadata.id)
+        self.configuration = dict(metadata.configuration)
+
+    @property
+    def version(self) -> int:
+        """Number of the newest commit seen."""
+        return self._delta.version()
+
+    def refresh(self) -> None:
+        """Look for commits of others."""
+        with self._talking():
+            self._delta.update_incremental()
+
+    def files(self) -> dict[str, TableFile]:
+        """Return the files that make up the table now, by name."""
+        with self._talking():
+            actions = self._delta.get_add_actions()
+        columns = [actions.column(c).to_pylist() for c in ("path", "size_bytes", "num_records")]
+        files = (
+            TableFile(unquote(n), size, rows or 0) for n, size, rows in zip(*columns, strict=True)
+        )
+        return {file.name: file for file in files}
+
+    def missing(self) -> list[str]:
+        """Name the files that the log refers to and the folder has not, or not in that size."""
+        if self._folder is None:
+            return []
+        with reaching(self.uri):
+            sizes = {path.name: path.stat().st_size for path in self._folder.glob("*.parquet")}
+        return [name for name, file in self.files().items() if sizes.get(name) != file.size]
+
+    @contextmanager
+    def reading(self, name: str, *, whole: bool) -> Iterator[pa.NativeFile]:
+        """Open a file of the table; what turns out to be wrong with it is a `StoreDamaged`.
+
+        If the `whole` of it is going to be read, the checksum in its name is compared first.
+        """
+        try:
+            with self._storage.open(name) as source:
+                yield self._verified(name, source) if whole else source
+        except FileNotFoundError as error:
+            raise self.damaged(f"{name} is missing") from error
+        except OSError as error:
+            # Arrow reports bad pages as OSError too, but without the number a system error has.
+            if error.errno is None and not str(error).startswith("Generic"):
+                raise self.damaged(f"{name}: {error}") from error
+            raise self._unavailable(f"{name}: {error}") from error
+        except (ValueError, KeyError, pa.ArrowException) as error:
+            raise self.damaged(f"{name}: {error}") from error
+
+    def replace(
+        self,
+        removed: Sequence[TableFile],
+        added: Iterable[tuple[memoryview, int]],
+        *,
+        changes: bool,
+    ) -> None:
+        """Put new files in the place of others in one commit, durable on return.
+
+        Args:
+            removed: files the table stops referring to; `sweep` deletes them.
+            added: bytes and number of rows of each new file.
+            changes: whether the rows differ, or are only arranged in another way.
+
+        Raises:
+            Conflict: somebody else committed meanwhile.
+        """
+        new: list[AddAction] = []
+        try:
+            new.extend(self._write(data, rows, changes=changes) for data, rows in added)
+            # The log must not name a file before its bytes and its name are on the disk.
+            with reaching(self.uri):
+                self._storage.settle()
+            # A moment ago, or a clean-up within the same tick of the clock would spare them.
+            when = time.time_ns() // 1_000_000 - 1000
+            old = [RemoveAction(f.name, changes, when, f.size, {}) for f in removed]
+            if new or old:
+                self._commit([*new, *old])
+        except BaseException:
+            self._withdraw(new)
+            raise
+
+    def sweep(self, removed: Iterable[TableFile] = ()) -> None:
+        """Delete what the table no longer refers to: `removed`, and what a crash left behind.
+
+        On an object store another machine may be about to commit a file that nothing refers to
+        yet, so only what the log says was removed goes.
+        """
+        if self._folder is None:
+            with self._talking():
+                self._delta.vacuum(0, dry_run=False, enforce_retention_duration=False)
+                self._delta.update_incremental()
+            return
+        live = self.files()
+        with reaching(self.uri):
+            there = {path.name for path in self._folder.glob(f"{_PREFIX}*")}
+            doomed = there.union(file.name for file in removed) - live.keys()
+            self._storage.delete(doomed)
+            if doomed:
+                self._storage.settle()
+
+    def damaged(self, detail: str) -> StoreDamaged:
+        """Build the error that says so of this table."""
+        hint = "Restore it from a backup; vectors can also be made again from the images."
+        return StoreDamaged(self.uri, _first_line(detail), hint=hint)
+
+    def _unavailable(self, detail: str) -> StoreUnavailable:
+        hint = "Check that the address and the rights are correct, and try again."
+        return StoreUnavailable(self.uri, _first_line(detail), hint=hint)
+
+    def _create(self, columns: pa.Schema, configuration: Mapping[str, str]) -> None:
+        if self._folder is not None:
+            make_folder(self._folder)
+            if next(self._folder.glob("*.parquet"), None) is not None:
+                raise self.damaged("there are Parquet files, but no log that says which count")
+        DeltaTable.create(
+            self.uri,
+            Schema.from_arrow(columns),
+            mode="ignore",
+            # Nothing can be read at an older version: what is removed is deleted at once.
+            configuration={**configuration, "delta.logRetentionDuration": "interval 1 days"},
+            storage_options=self._options,
+            raise_if_key_not_exists=False,
+        )
+        self._flush_log(0)
+
+    def _write(self, data: memoryview, rows: int, *, changes: bool) -> AddAction:
+        name = f"{_PREFIX}{uuid4()}-{zlib.crc32(data):08x}.parquet"
+        with reaching(self.uri):
+            self._storage.write(name, data)
+        # No smallest and largest values: an erased digest must not live on in the log.
+        stats = json.dumps({"numRecords": rows})
+        return AddAction(name, len(data), {}, time.time_ns() // 1_000_000, changes, stats)
+
+    def _verified(self, name: str, source: pa.NativeFile) -> pa.NativeFile:
+        data = source.read_buffer()
+        written = _CHECKSUM.fullmatch(name)
+        # Files of other programs have none; the checksums inside a file do not cover all of it.
+        if written and zlib.crc32(data) != int(written[1], 16):
+            raise self.damaged(f"{name} is not what was written")
+        return pa.BufferReader(data)
+
+    def _commit(self, actions: list[AddAction | RemoveAction]) -> None:
+        before = self.version
+        try:
+            with self._talking():
+                self._delta.create_write_transaction(
+                    actions,
+                    "append",
+                    self._delta.schema(),
+                    # None, or it would be added behind a commit that we have not seen.
+                    commit_properties=CommitProperties(max_commit_retries=0),
+                    post_commithook_properties=PostCommitHookProperties(
+                        create_checkpoint=False, cleanup_expired_logs=False
+                    ),
+                )
+        except CommitFailedError as error:
+            self.refresh()
+            if self.version > before:
+                raise Conflict from error
+            raise self._unavailable(str(error)) from error
+        self.refresh()
+        self._flush_log(self.version)
+        if self.version % CHECKPOINT_EVERY == 0:
+            self._checkpoint()
+
+    def _withdraw(self, new: Iterable[AddAction]) -> None:
+        """Delete files whose commit failed, unless the log names them all the same."""
+        with suppress(FeatureError, OSError):
+            self.refresh()
+            live = self.files()
+            self._storage.delete(action.path for action in new if action.path not in live)
+
+    def _flush_log(self, version: int) -> None:
+        if self._folder is not None:
+            log = self._folder / "_delta_log"
+            with reaching(log):
+                flush(log / f"{version:020d}.json")
+                flush(log)
+
+    def _checkpoint(self) -> None:
+        """Sum up the log, so that opening need not replay it; the commits stand without that."""
+        try:
+            with self._talking():
+                self._delta.create_checkpoint()
+                for path in self._folder.glob("_delta_log/*checkpoint*") if self._folder else ():
+                    flush(path)
+                self._delta.cleanup_metadata()
+        except FeatureError as error:
+            _log.warning("the log was not summed up: %s", error)
+
+    @contextmanager
+    def _talking(self) -> Iterator[None]:
+        """Say what the Delta library raises in our own words; a failed commit goes through."""
+        try:
+            with reaching(self.uri):
+                yield
+        except CommitFailedError:
+            raise
+        except TableNotFoundError as error:
+            raise self._unavailable(str(error)) from error
+        except DeltaError as error:
+            raise self.damaged(str(error)) from error
+
+
+def _first_line(text: str) -> str:
+    return text.strip().partition("\n")[0]

@@ -1,0 +1,154 @@
+"""A folder in requests of a good size, and one answer made of theirs. Sends nothing itself."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from service import calls
+from service.client_errors import PenultimateError
+from service.exchange import BULK_PATIENCE_S, Answer, Call, Flow, NamedImage, ask
+from service.folders import Entry, Folder, read_folder
+
+BATCH_IMAGES = 64
+BATCH_BYTES = 32 * 2**20
+"""What one request carries at most; a larger file goes alone."""
+
+TOO_LARGE = 413
+
+Progress = Callable[[int, int], None]
+"""Told (files done, files in all)."""
+
+
+def as_folder(
+    folder: str | os.PathLike[str] | Folder,
+    groups: str | os.PathLike[str] | None,
+    splits: str | os.PathLike[str] | None,
+    labels: str | os.PathLike[str] | None,
+) -> Folder:
+    """The folder, read if it was not."""
+    if isinstance(folder, Folder):
+        return folder
+    return read_folder(folder, groups=groups, splits=splits, labels=labels)
+
+
+def cut(paths: Sequence[Path]) -> Iterator[slice]:
+    """Cuts a list of files into requests, by number and by bytes."""
+    start, size_bytes = 0, 0
+    for i, path in enumerate(paths):
+        own_bytes = path.stat().st_size if path.is_file() else 0
+        full = i - start >= BATCH_IMAGES or size_bytes + own_bytes > BATCH_BYTES
+        if full and i > start:
+            yield slice(start, i)
+            start, size_bytes = i, 0
+        size_bytes += own_bytes
+    if start < len(paths):
+        yield slice(start, len(paths))
+
+
+def ingest_flows(dataset: str, entries: Sequence[Entry]) -> Iterator[Flow]:
+    """One flow for each request; each answers as `calls.ingest` does."""
+    return (_ingest(dataset, entries[part]) for part in cut([e.path for e in entries]))
+
+
+@dataclass
+class Tally:
+    """The answers to all batches as one, of the same shape.
+
+    Args:
+        dataset: what is filled.
+        total: how many files there are.
+        on_progress: told after every batch.
+    """
+
+    dataset: str
+    total: int
+    on_progress: Progress | None = None
+    answer: Answer = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.answer = _empty(self.dataset)
+        self._tell()
+
+    def add(self, answer: Answer) -> None:
+        """Counts one batch."""
+        self.answer = _merged(self.answer, answer)
+        self._tell()
+
+    def _tell(self) -> None:
+        if self.on_progress is not None:
+            a = self.answer
+            self.on_progress(a["added"] + a["known"] + len(a["rejected"]), self.total)
+
+
+def _ingest(dataset: str, entries: Sequence[Entry]) -> Flow:
+    """Ingests a batch; one that is too large for the server is halved until it fits."""
+    readable, answer = _read(dataset, entries)
+    if not readable:
+        return answer
+    try:
+        return _merged(answer, (yield from ask(_request(dataset, readable))))
+    except PenultimateError as error:
+        if error.status != TOO_LARGE:
+            raise
+        if len(readable) == 1:
+            said = {"code": error.code, "detail": error.detail, "hint": error.hint}
+            rejected = {"filename": readable[0][0].name, **said}
+            return _merged(answer, {**_empty(dataset), "rejected": [rejected]})
+    left = [entry for entry, _ in readable]
+    middle = len(left) // 2
+    for half in (left[:middle], left[middle:]):
+        answer = _merged(answer, (yield from _ingest(dataset, half)))
+    return answer
+
+
+def _request(dataset: str, readable: Sequence[tuple[Entry, bytes]]) -> Call:
+    entries = [entry for entry, _ in readable]
+    call = calls.ingest_call(
+        dataset,
+        [NamedImage(entry.name, data) for entry, data in readable],
+        [e.label for e in entries],
+        [e.group for e in entries],
+        [e.split for e in entries],
+    )
+    return replace(call, patience_s=BULK_PATIENCE_S)
+
+
+def _read(dataset: str, entries: Sequence[Entry]) -> tuple[list[tuple[Entry, bytes]], Answer]:
+    """The files that can be read, and an answer that rejects the others."""
+    readable, answer = [], _empty(dataset)
+    for entry in entries:
+        try:
+            readable.append((entry, entry.path.read_bytes()))
+        except OSError as error:
+            detail = f"The file cannot be read: {error.strerror}."
+            answer["rejected"].append(
+                {"filename": entry.name, "code": "unreadable_file", "detail": detail, "hint": ""}
+            )
+    return readable, answer
+
+
+def _empty(dataset: str) -> Answer:
+    return {
+        "dataset": dataset,
+        "added": 0,
+        "known": 0,
+        "rejected": [],
+        "labels": {},
+        "images": [],
+    }
+
+
+def _merged(one: Answer, other: Answer) -> Answer:
+    # Requests overlap: the counts of whichever was answered last include those of the others.
+    labels: dict[str, Any] = max(one["labels"], other["labels"], key=_size)
+    return {
+        **one,
+        **{name: one[name] + other[name] for name in ("added", "known", "rejected", "images")},
+        "labels": labels,
+    }
+
+
+def _size(labels: dict[str, int]) -> int:
+    return sum(labels.values())

@@ -1,0 +1,100 @@
+"""What the service knows of names: datasets, labels, heads, aliases, jobs. SQL lives here alone."""
+
+from collections.abc import Collection
+
+from sqlalchemy import ColumnElement, Connection, delete, insert, select
+
+from service.catalog.aliases import CHAMPION, AliasMove
+from service.catalog.database import Database, now
+from service.catalog.datasets import Datasets, DatasetSummary
+from service.catalog.heads import HeadEntry, Heads, Version
+from service.catalog.jobs import FINISHED, Job, Jobs
+from service.catalog.labels import Labelled
+from service.catalog.tables import erasures, workspaces
+
+__all__ = [
+    "CHAMPION",
+    "FINISHED",
+    "AliasMove",
+    "Catalog",
+    "Database",
+    "DatasetSummary",
+    "Datasets",
+    "HeadEntry",
+    "Heads",
+    "Job",
+    "Jobs",
+    "Labelled",
+    "Version",
+    "now",
+]
+
+
+class Catalog:
+    """The catalog at a URL, migrated to this release's tables.
+
+    Args:
+        url: SQLAlchemy URL.
+
+    Raises:
+        CatalogUnavailable: it cannot be opened, or a newer release wrote it.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.database = Database(url)
+        self.datasets = Datasets(self.database)
+        self.heads = Heads(self.database)
+        self.jobs = Jobs(self.database)
+
+    def workspaces(self) -> list[str]:
+        """Every workspace, by name."""
+        with self.database.read() as connection:
+            query = select(workspaces.c.name).order_by(workspaces.c.name)
+            return list(connection.execute(query).scalars())
+
+    def begin_erasure(self, workspace: str, digest: str) -> tuple[int, list[tuple[str, int]]]:
+        """Notes the intent to erase an image and takes it out of datasets and training lists.
+
+        Returns:
+            (entries removed from datasets, [(head, version) trained on it]).
+        """
+        with self.database.write() as connection:
+            trained = self.heads.trained_on(connection, workspace, digest)
+            removed = self.datasets.remove_image(connection, workspace, digest)
+            self.heads.forget_image(connection, workspace, digest)
+            self._note_erasure(connection, workspace, digest)
+        return removed, trained
+
+    def remove_dataset(self, workspace: str, name: str) -> set[str]:
+        """Removes a dataset and notes the intent to erase the images that no other one holds."""
+        with self.database.write() as connection:
+            orphans = self.datasets.remove(connection, workspace, name)
+            for digest in orphans:
+                self._note_erasure(connection, workspace, digest)
+        return orphans
+
+    def finish_erasures(self, workspace: str, digests: Collection[str]) -> None:
+        """Says that nothing of the images is left anywhere."""
+        with self.database.write() as connection:
+            for digest in digests:
+                connection.execute(delete(erasures).where(_erasure(workspace, digest)))
+
+    def open_erasures(self) -> list[tuple[str, str]]:
+        """(workspace, digest) of erasures that a crash interrupted."""
+        with self.database.read() as connection:
+            rows = connection.execute(select(erasures))
+            return [(r.workspace, r.digest) for r in rows]
+
+    def close(self) -> None:
+        """Closes every connection."""
+        self.database.close()
+
+    @staticmethod
+    def _note_erasure(connection: Connection, workspace: str, digest: str) -> None:
+        connection.execute(delete(erasures).where(_erasure(workspace, digest)))
+        values = {"workspace": workspace, "digest": digest, "requested": now()}
+        connection.execute(insert(erasures).values(values))
+
+
+def _erasure(workspace: str, digest: str) -> ColumnElement[bool]:
+    return (erasures.c.workspace == workspace) & (erasures.c.digest == digest)

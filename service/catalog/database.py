@@ -1,0 +1,215 @@
+"""Connections, transactions and migrations of the catalog. Knows no table but Alembic's own."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from service.errors import CatalogUnavailable, InvalidRequest
+
+MIGRATIONS = Path(__file__).parent.parent / "migrations"
+
+REVISION = "0001"
+"""The newest migration. A catalog at another revision is migrated, or refused if it is newer."""
+
+BUSY_TIMEOUT_MS = 15_000
+"""How long a writer waits for another one before it gives up."""
+
+WRITER_LOCK = 7_305_812_911
+"""PostgreSQL's advisory lock that lets one writer in at a time, as SQLite does by itself."""
+
+
+def now() -> str:
+    """The time as RFC 3339 in UTC, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Database:
+    """A SQLite file (WAL) or a PostgreSQL database, with short transactions.
+
+    Args:
+        url: SQLAlchemy URL.
+
+    Raises:
+        CatalogUnavailable: it cannot be opened, or was written by a newer release.
+    """
+
+    def __init__(self, url: str) -> None:
+        with _opening():
+            parsed = _supported(url)
+        self.place = parsed.render_as_string(hide_password=True)
+        self._file = _sqlite_file(parsed)
+        with _opening(), _translated(self.place):
+            self._engine = _postgres(parsed) if self._file is None else _sqlite(parsed, self._file)
+            self._reader = _snapshots(self._engine) if self._file is None else self._engine
+            self._writer = self._engine.execution_options(penultimate_write=True)
+            self._migrate()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A consistent view; never waits for a writer."""
+        with _translated(self.place), self._reader.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One transaction: all of it is durable when the block ends, or nothing is.
+
+        One writer at a time: what it reads stays true until it ends.
+        """
+        with _translated(self.place), self._writer.begin() as connection:
+            yield connection
+
+    def check(self) -> list[str]:
+        """What SQLite's own integrity check finds; empty where it is sound."""
+        if self._file is None:
+            return []
+        try:
+            with self.read() as connection:
+                found = [row[0] for row in connection.execute(text("PRAGMA integrity_check"))]
+        except CatalogUnavailable as error:
+            return [error.detail]
+        return [] if found == ["ok"] else found
+
+    def close(self) -> None:
+        """Closes every connection."""
+        self._engine.dispose()
+
+    def _migrate(self) -> None:
+        with self._opening_lock():
+            with self._engine.connect() as connection:
+                found = self._revision(connection)
+            if found == REVISION:
+                return
+            with self._writer.begin() as connection:
+                found = self._revision(connection)
+                if found is not None and found > REVISION:
+                    raise CatalogUnavailable(
+                        f"the catalog is at revision {found}, this release knows up to {REVISION}",
+                        hint="Start the newer release that wrote it, or restore a backup.",
+                    )
+                if found != REVISION:
+                    _upgrade(connection)
+
+    def _revision(self, connection: Connection) -> str | None:
+        if not self._engine.dialect.has_table(connection, "alembic_version"):
+            return None
+        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+    @contextmanager
+    def _opening_lock(self) -> Iterator[None]:
+        # Two processes that turn one new file to WAL at the same moment lock each other out.
+        if self._file is None:
+            yield
+            return
+        with self._file.with_suffix(".migrating").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def _supported(text_of_url: str) -> URL:
+    url = make_url(text_of_url)
+    if url.drivername in ("postgres", "postgresql", "postgresql+psycopg"):
+        return url.set(drivername="postgresql+psycopg")
+    if url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:"):
+        return url
+    raise CatalogUnavailable(
+        f"'{url.render_as_string(hide_password=True)}' is no place for a catalog",
+        hint="Use sqlite:///path/to/file or postgresql://user:password@host/database.",
+    )
+
+
+def _sqlite_file(url: URL) -> Path | None:
+    return Path(url.database or "") if url.get_backend_name() == "sqlite" else None
+
+
+def _sqlite(url: URL, file: Path) -> Engine:
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    engine = create_engine(url)
+    event.listen(engine, "connect", _configure_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _configure_sqlite(connection: object, _record: ConnectionPoolEntry) -> None:
+    # The driver must leave transactions alone: it opens them late, which loses BEGIN IMMEDIATE.
+    connection.isolation_level = None  # type: ignore[attr-defined]
+    cursor = connection.cursor()  # type: ignore[attr-defined]
+    for pragma in (
+        f"busy_timeout={BUSY_TIMEOUT_MS}",
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that will write takes the lock first: upgrading a read lock can deadlock.
+    write = connection.get_execution_options().get("penultimate_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _postgres(url: URL) -> Engine:
+    engine = create_engine(url, pool_pre_ping=True)
+    event.listen(engine, "begin", _begin_postgres)
+    return engine
+
+
+def _begin_postgres(connection: Connection) -> None:
+    if connection.get_execution_options().get("penultimate_write", False):
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {BUSY_TIMEOUT_MS}")
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITER_LOCK})")
+
+
+def _snapshots(engine: Engine) -> Engine:
+    """The engine with transactions that see one moment, as SQLite's do."""
+    return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+@contextmanager
+def _opening() -> Iterator[None]:
+    try:
+        yield
+    except (ArgumentError, ImportError, OSError) as error:
+        raise CatalogUnavailable(
+            f"the catalog cannot be opened: {error}",
+            hint="Check PENULTIMATE_CATALOG_URL and the permissions of the home folder; "
+            "PostgreSQL needs the extra `postgres`.",
+        ) from error
+
+
+@contextmanager
+def _translated(place: str) -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except (DataError, OverflowError, UnicodeEncodeError) as error:
+        raise InvalidRequest(
+            "A text or number in the request is one that no catalog can hold.",
+            hint="Send text without control characters and numbers below two thousand million.",
+        ) from error
+    except (DBAPIError, PoolTimeout) as error:
+        reason = getattr(error, "orig", None) or error
+        raise CatalogUnavailable(
+            f"the catalog at {place} cannot be used: {reason}",
+            hint="Check free space and permissions; if the file is damaged, restore a backup.",
+        ) from error

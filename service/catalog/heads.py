@@ -1,0 +1,263 @@
+"""Heads and their versions. Knows nothing of artefacts but their hashes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from operator import itemgetter
+
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+
+from service.catalog.aliases import CHAMPION, AliasMove, advance, move, moves, pointed, reseat
+from service.catalog.database import Database, now
+from service.catalog.tables import aliases, heads, registry, training_images, versions
+from service.errors import NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of a head; it never changes.
+
+    Args:
+        head: the head's name.
+        version: counts from 1; a number is never given twice.
+        artefact: content hash of the artefact in the zoo.
+        space_id: the space of the vectors that it takes.
+        dataset: what it was trained on.
+        created: RFC 3339 time.
+    """
+
+    head: str
+    version: int
+    artefact: str
+    space_id: str
+    dataset: str
+    created: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeadEntry:
+    """A head with its versions (oldest first) and aliases."""
+
+    name: str
+    created: str
+    versions: tuple[Version, ...]
+    aliases: Mapping[str, int]
+
+
+class Heads:
+    """The heads of every workspace."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def generation(self) -> int:
+        """Moves at every change of any head, version or alias."""
+        with self._database.read() as connection:
+            return int(connection.execute(select(registry.c.generation)).scalar() or 0)
+
+    def register(
+        self,
+        connection: Connection,
+        workspace: str,
+        name: str,
+        *,
+        artefact: str,
+        space_id: str,
+        dataset: str,
+        training: Mapping[str, str],
+        actor: str,
+    ) -> int:
+        """Adds a version within a transaction; the first one becomes the champion.
+
+        Args:
+            connection: an open write transaction.
+            workspace: whose head it is.
+            name: the head.
+            artefact: content hash in the zoo.
+            space_id: the space of its vectors.
+            dataset: the dataset's name.
+            training: digest → label of the images that it was trained on.
+            actor: who did it, for the alias's history.
+
+        Returns:
+            The version's number.
+        """
+        head_id, last = self._find_or_make(connection, workspace, name)
+        version = last + 1
+        connection.execute(update(heads).where(heads.c.id == head_id).values(last_version=version))
+        values = {"head_id": head_id, "version": version}
+        connection.execute(
+            insert(versions).values(
+                **values, artefact=artefact, space_id=space_id, dataset=dataset, created=now()
+            )
+        )
+        if training:
+            rows = [{**values, "digest": d, "label": label} for d, label in training.items()]
+            connection.execute(insert(training_images), rows)
+        if pointed(connection, head_id, CHAMPION) is None:
+            move(connection, head_id, CHAMPION, version, "first version", actor)
+        advance(connection)
+        return version
+
+    def entries(self, workspace: str) -> list[HeadEntry]:
+        """Every head that has a version, by name."""
+        with self._database.read() as connection:
+            return self._entries(connection, heads.c.workspace == workspace)
+
+    def entry(self, workspace: str, name: str) -> HeadEntry:
+        """One head."""
+        with self._database.read() as connection:
+            condition = (heads.c.workspace == workspace) & (heads.c.name == name)
+            found = self._entries(connection, condition)
+        if not found:
+            raise NotFound("head", name, hint="GET /v1/heads lists those there are.")
+        return found[0]
+
+    def training_labels(self, workspace: str, name: str, version: int) -> dict[str, str]:
+        """Digest → label of the images that a version was trained on (erased ones left out)."""
+        query = (
+            select(training_images.c.digest, training_images.c.label)
+            .join(heads, heads.c.id == training_images.c.head_id)
+            .where(
+                heads.c.workspace == workspace,
+                heads.c.name == name,
+                training_images.c.version == version,
+            )
+        )
+        with self._database.read() as connection:
+            return {r.digest: r.label for r in connection.execute(query)}
+
+    def trained_on(
+        self, connection: Connection, workspace: str, digest: str
+    ) -> list[tuple[str, int]]:
+        """(head, version) of every version that was trained on an image."""
+        query = (
+            select(heads.c.name, training_images.c.version)
+            .join(heads, heads.c.id == training_images.c.head_id)
+            .where(heads.c.workspace == workspace, training_images.c.digest == digest)
+            .order_by(heads.c.name, training_images.c.version)
+        )
+        return [(r.name, r.version) for r in connection.execute(query)]
+
+    def forget_image(self, connection: Connection, workspace: str, digest: str) -> None:
+        """Drops an erased image from the lists of training images."""
+        of_workspace = select(heads.c.id).where(heads.c.workspace == workspace)
+        connection.execute(
+            delete(training_images).where(
+                training_images.c.digest == digest, training_images.c.head_id.in_(of_workspace)
+            )
+        )
+        advance(connection)
+
+    def point(
+        self, workspace: str, name: str, alias: str, version: int, *, reason: str, actor: str
+    ) -> None:
+        """Points an alias to a version."""
+        with self._database.write() as connection:
+            head_id = self._id(connection, workspace, name)
+            self._require(connection, head_id, name, version)
+            move(connection, head_id, alias, version, reason, actor)
+            advance(connection)
+
+    def history(self, workspace: str, name: str) -> list[AliasMove]:
+        """Who moved which alias when, newest first."""
+        with self._database.read() as connection:
+            head_id = self._id(connection, workspace, name)
+            return moves(connection, head_id)
+
+    def remove_version(self, workspace: str, name: str, version: int, *, actor: str) -> set[str]:
+        """Removes one version and the aliases on it; returns artefacts that nothing uses now.
+
+        A champion that is removed is succeeded by the newest version left.
+        """
+        with self._database.write() as connection:
+            head_id = self._id(connection, workspace, name)
+            self._require(connection, head_id, name, version)
+            return self._remove(connection, workspace, head_id, [version], actor)
+
+    def remove(self, workspace: str, name: str, *, actor: str) -> set[str]:
+        """Removes every version of a head; returns artefacts that nothing uses now."""
+        with self._database.write() as connection:
+            head_id = self._id(connection, workspace, name)
+            query = select(versions.c.version).where(versions.c.head_id == head_id)
+            numbers = list(connection.execute(query).scalars())
+            return self._remove(connection, workspace, head_id, numbers, actor)
+
+    def artefacts(self, workspace: str) -> set[str]:
+        """Every artefact that a version of the workspace uses."""
+        query = select(versions.c.artefact).join(heads).where(heads.c.workspace == workspace)
+        with self._database.read() as connection:
+            return set(connection.execute(query).scalars())
+
+    def _remove(
+        self, connection: Connection, workspace: str, head_id: int, numbers: list[int], actor: str
+    ) -> set[str]:
+        mine = (versions.c.head_id == head_id) & versions.c.version.in_(numbers)
+        dropped = set(connection.execute(select(versions.c.artefact).where(mine)).scalars())
+        connection.execute(delete(versions).where(mine))
+        connection.execute(
+            delete(training_images).where(
+                training_images.c.head_id == head_id, training_images.c.version.in_(numbers)
+            )
+        )
+        reseat(connection, head_id, numbers, actor)
+        kept = select(versions.c.artefact).join(heads).where(heads.c.workspace == workspace)
+        advance(connection)
+        return dropped - set(connection.execute(kept).scalars())
+
+    @staticmethod
+    def _find_or_make(connection: Connection, workspace: str, name: str) -> tuple[int, int]:
+        query = select(heads.c.id, heads.c.last_version).where(
+            heads.c.workspace == workspace, heads.c.name == name
+        )
+        found = connection.execute(query).first()
+        if found is not None:
+            return found.id, found.last_version
+        values = {"workspace": workspace, "name": name, "created": now(), "last_version": 0}
+        made = insert(heads).values(values).returning(heads.c.id)
+        return connection.execute(made).scalar_one(), 0
+
+    @staticmethod
+    def _id(connection: Connection, workspace: str, name: str) -> int:
+        query = (
+            select(heads.c.id)
+            .join(versions)
+            .where(heads.c.workspace == workspace, heads.c.name == name)
+            .limit(1)
+        )
+        found = connection.execute(query).scalar()
+        if found is None:
+            raise NotFound("head", name, hint="GET /v1/heads lists those there are.")
+        return int(found)
+
+    @staticmethod
+    def _require(connection: Connection, head_id: int, name: str, version: int) -> None:
+        # Compared here: a client's number may be larger than any that a database takes.
+        query = select(versions.c.version).where(versions.c.head_id == head_id)
+        if version not in set(connection.execute(query).scalars()):
+            raise NotFound(
+                "version", f"{name}@{version}", hint=f"GET /v1/heads/{name} lists its versions."
+            )
+
+    @staticmethod
+    def _entries(connection: Connection, condition: ColumnElement[bool]) -> list[HeadEntry]:
+        rows = connection.execute(
+            select(heads.c.id, heads.c.name, heads.c.created.label("made"), versions)
+            .join(versions)
+            .where(condition)
+            .order_by(versions.c.version)
+        ).all()
+        named: dict[int, dict[str, int]] = {}
+        of_heads = select(aliases).join(heads).where(condition)
+        for r in connection.execute(of_heads):
+            named.setdefault(r.head_id, {})[r.alias] = r.version
+        grouped: dict[int, list[Version]] = {}
+        heads_by_id: dict[int, tuple[str, str]] = {}
+        for r in rows:
+            heads_by_id[r.id] = (r.name, r.made)
+            grouped.setdefault(r.id, []).append(
+                Version(r.name, r.version, r.artefact, r.space_id, r.dataset, r.created)
+            )
+        return [
+            HeadEntry(name, made, tuple(grouped[key]), named.get(key, {}))
+            for key, (name, made) in sorted(heads_by_id.items(), key=itemgetter(1))
+        ]

@@ -1,0 +1,292 @@
+"""The job table: who wants what done, who does it, how far it is. Knows nothing of what jobs do."""
+
+import json
+import time
+from dataclasses import dataclass, fields
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import ColumnElement, Connection, Row, insert, select, update
+
+from service.catalog.database import Database, now
+from service.catalog.tables import jobs
+from service.errors import Conflict, NotFound
+
+MAX_ATTEMPTS = 2
+"""How often a job is started: a second time after its process died, not a third."""
+
+FINISHED = ("succeeded", "failed", "cancelled")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One job as it stands.
+
+    Args:
+        id: 32 hex digits.
+        workspace: whose job it is.
+        kind: what is to be done; `learn` is the only kind today.
+        state: queued, running, succeeded, failed or cancelled.
+        progress: 0 to 1.
+        stage: what is being done, in words.
+        request: what was asked for.
+        result: what came of it.
+        error: a problem object where it failed.
+        created, started, finished: RFC 3339 times.
+        attempts: how often it was started.
+        cancel_requested: somebody wants it to stop.
+    """
+
+    id: str
+    workspace: str
+    kind: str
+    state: str
+    progress: float
+    stage: str
+    request: dict[str, Any]
+    result: dict[str, Any] | None
+    error: dict[str, Any] | None
+    created: str
+    started: str | None
+    finished: str | None
+    attempts: int
+    cancel_requested: bool
+
+
+class Jobs:
+    """The jobs of every workspace."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def submit(
+        self, workspace: str, kind: str, request: dict[str, Any], idempotency_key: str | None = None
+    ) -> Job:
+        """Queues a job; durable on return. The same key with the same request is the same job.
+
+        Raises:
+            Conflict: the key was used for another request.
+        """
+        values = {
+            "id": uuid4().hex,
+            "workspace": workspace,
+            "kind": kind,
+            "state": "queued",
+            "stage": "waiting",
+            "request": request,
+            "idempotency_key": idempotency_key,
+            "created": now(),
+        }
+        with self._database.write() as connection:
+            same = _repeated(connection, workspace, request, idempotency_key)
+            if same is not None:
+                return same
+            return _job(connection.execute(insert(jobs).values(values).returning(jobs)).one())
+
+    def repeated(
+        self, workspace: str, request: dict[str, Any], idempotency_key: str | None
+    ) -> Job | None:
+        """The job that the same request with this key made before; None where there is none.
+
+        Raises:
+            Conflict: the key was used for another request.
+        """
+        with self._database.read() as connection:
+            return _repeated(connection, workspace, request, idempotency_key)
+
+    def get(self, workspace: str, job_id: str) -> Job:
+        """One job."""
+        with self._database.read() as connection:
+            condition = (jobs.c.workspace == workspace) & (jobs.c.id == job_id)
+            row = connection.execute(select(jobs).where(condition)).first()
+        if row is None:
+            raise NotFound("job", job_id, hint="GET /v1/jobs lists those there are.")
+        return _job(row)
+
+    def all(self, workspace: str, limit: int = 200) -> list[Job]:
+        """The newest jobs of a workspace, newest first."""
+        query = (
+            select(jobs)
+            .where(jobs.c.workspace == workspace)
+            .order_by(jobs.c.created.desc(), jobs.c.id)
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            return [_job(row) for row in connection.execute(query)]
+
+    def cancel(self, workspace: str, job_id: str) -> Job:
+        """Cancels a job: at once where it is queued, at its next step where it runs.
+
+        Raises:
+            Conflict: it has succeeded or failed already.
+        """
+        with self._database.write() as connection:
+            mine = (jobs.c.workspace == workspace) & (jobs.c.id == job_id)
+            queued = update(jobs).where(mine, jobs.c.state == "queued")
+            connection.execute(queued.values(state="cancelled", stage="", finished=now()))
+            running = update(jobs).where(mine, jobs.c.state == "running")
+            connection.execute(running.values(cancel_requested=True))
+        job = self.get(workspace, job_id)
+        if job.state in ("succeeded", "failed"):
+            raise Conflict(f"Job {job_id} has {job.state} already; it cannot be cancelled.")
+        return job
+
+    def claim(self, owner: str) -> Job | None:
+        """Takes the oldest queued job, if there is one."""
+        oldest = (
+            select(jobs.c.id)
+            .where(jobs.c.state == "queued")
+            .order_by(jobs.c.created, jobs.c.id)
+            .limit(1)
+        )
+        with self._database.read() as connection:
+            if connection.execute(oldest).first() is None:
+                return None
+        with self._database.write() as connection:
+            taken = connection.execute(
+                update(jobs)
+                .where(jobs.c.id == oldest.scalar_subquery(), jobs.c.state == "queued")
+                .values(
+                    state="running",
+                    stage="starting",
+                    owner=owner,
+                    heartbeat=time.time(),
+                    started=now(),
+                    attempts=jobs.c.attempts + 1,
+                )
+                .returning(jobs)
+            ).first()
+        return None if taken is None else _job(taken)
+
+    def report(self, job_id: str, owner: str, *, stage: str, progress: float) -> bool:
+        """Says how far a job is; False where it should stop (cancelled, or taken away)."""
+        with self._database.write() as connection:
+            row = connection.execute(
+                update(jobs)
+                .where(_running(job_id, owner))
+                .values(stage=stage, progress=progress, heartbeat=time.time())
+                .returning(jobs.c.cancel_requested)
+            ).first()
+        return row is not None and not row.cancel_requested
+
+    def beat(self, job_id: str, owner: str) -> None:
+        """Says that the owner of a job is alive; not after it was cancelled, when time runs out."""
+        wanted = _running(job_id, owner) & jobs.c.cancel_requested.is_(False)
+        with self._database.write() as connection:
+            connection.execute(update(jobs).where(wanted).values(heartbeat=time.time()))
+
+    def succeed(
+        self, connection: Connection, job_id: str, owner: str, result: dict[str, Any]
+    ) -> bool:
+        """Marks success, in the transaction that makes it true; False where the job was lost."""
+        changed = connection.execute(
+            update(jobs)
+            .where(_running(job_id, owner), jobs.c.cancel_requested.is_(False))
+            .values(state="succeeded", progress=1.0, stage="", result=result, finished=now())
+        )
+        return changed.rowcount == 1
+
+    def fail(self, job_id: str, owner: str, error: dict[str, Any]) -> None:
+        """Marks failure with its reason."""
+        self._finish(job_id, owner, state="failed", error=error)
+
+    def cancelled(self, job_id: str, owner: str) -> None:
+        """Confirms a cancellation."""
+        self._finish(job_id, owner, state="cancelled")
+
+    def give_back(self, job_id: str, owner: str) -> None:
+        """Puts a job back into the queue, as if it had not been started."""
+        with self._database.write() as connection:
+            connection.execute(
+                update(jobs)
+                .where(_running(job_id, owner))
+                .values(
+                    state="queued",
+                    stage="waiting",
+                    progress=0.0,
+                    started=None,
+                    attempts=jobs.c.attempts - 1,
+                )
+            )
+
+    def recover(self, *, orphaned_owner_prefix: str | None, stale_s: float) -> list[str]:
+        """Settles running jobs whose process is gone: queued once more, failed or cancelled.
+
+        Args:
+            orphaned_owner_prefix: owners that start so are known to be gone.
+            stale_s: any owner not heard of for so many seconds counts as gone.
+
+        Returns:
+            The ids of the jobs that were settled.
+        """
+        settled = []
+        with self._database.write() as connection:
+            for row in connection.execute(select(jobs).where(jobs.c.state == "running")).all():
+                known_gone = orphaned_owner_prefix is not None and (row.owner or "").startswith(
+                    orphaned_owner_prefix
+                )
+                if known_gone or time.time() - (row.heartbeat or 0.0) > stale_s:
+                    values = _settlement(row)
+                    connection.execute(update(jobs).where(jobs.c.id == row.id).values(values))
+                    settled.append(row.id)
+        return settled
+
+    def overdue_cancellation(self, owner_prefix: str, older_than_s: float) -> bool:
+        """Whether a job should have stopped by now but its owner has not said so."""
+        query = select(jobs.c.heartbeat).where(
+            jobs.c.state == "running",
+            jobs.c.cancel_requested.is_(True),
+            jobs.c.owner.startswith(owner_prefix, autoescape=True),
+        )
+        with self._database.read() as connection:
+            beats = [b or 0.0 for b in connection.execute(query).scalars()]
+        return any(time.time() - b > older_than_s for b in beats)
+
+    def _finish(self, job_id: str, owner: str, **values: object) -> None:
+        with self._database.write() as connection:
+            connection.execute(
+                update(jobs)
+                .where(_running(job_id, owner))
+                .values(finished=now(), stage="", **values)
+            )
+
+
+def _repeated(
+    connection: Connection, workspace: str, request: dict[str, Any], key: str | None
+) -> Job | None:
+    if key is None:
+        return None
+    condition = (jobs.c.workspace == workspace) & (jobs.c.idempotency_key == key)
+    row = connection.execute(select(jobs).where(condition)).first()
+    if row is None:
+        return None
+    if row.request != json.loads(json.dumps(request)):
+        raise Conflict(
+            f"Idempotency-Key '{key}' was used for another request.",
+            hint="Send a new key with a new request.",
+        )
+    return _job(row)
+
+
+def _running(job_id: str, owner: str) -> ColumnElement[bool]:
+    return (jobs.c.id == job_id) & (jobs.c.owner == owner) & (jobs.c.state == "running")
+
+
+def _settlement(row: Row[Any]) -> dict[str, Any]:
+    if row.cancel_requested:
+        return {"state": "cancelled", "finished": now(), "stage": ""}
+    if row.attempts < MAX_ATTEMPTS:
+        return {"state": "queued", "stage": "waiting to start again", "progress": 0.0}
+    error = {
+        "type": "about:blank",
+        "title": "The trainer died",
+        "status": 500,
+        "code": "trainer_died",
+        "detail": f"The process that worked on this job died {row.attempts} times.",
+        "hint": "Look for memory running out in the server's log, then ask again.",
+    }
+    return {"state": "failed", "finished": now(), "stage": "", "error": error}
+
+
+def _job(row: Row[Any]) -> Job:
+    return Job(**{field.name: getattr(row, field.name) for field in fields(Job)})

@@ -1,0 +1,5 @@
+"""`python -m service.cli` is `penultimate`."""
+
+from service.cli.program import main
+
+main()

@@ -1,0 +1,186 @@
+"""Questions about images: `predict` and `search`. Knows nothing of how they are answered."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from service.cli import show
+from service.cli.session import AsJson, Key, Server, note, print_json, session
+from service.client_errors import PenultimateError
+
+if TYPE_CHECKING:
+    from service.exchange import Flow
+
+MAX_EVIDENCE = 20
+MAX_HITS = 1_000
+
+
+def predict(
+    context: typer.Context,
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH...", help="Images, or folders of images.")
+    ],
+    *,
+    heads: Annotated[
+        str,
+        typer.Option(metavar="a,b@2", help="Which heads; the champion of every head by default."),
+    ] = "",
+    evidence: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=0, max=MAX_EVIDENCE, help="Name so many similar labelled images."
+        ),
+    ] = 0,
+    remember: Annotated[
+        bool, typer.Option(metavar="", help="Keep the images' vectors; the images are never kept.")
+    ] = True,
+    as_json: AsJson = False,
+    server: Server = None,
+    key: Key = None,
+) -> None:
+    """Ask heads about images. The exit status is 1 only if not one image could be answered."""
+    files = list(_files(paths))
+    names = [name for name, _ in files]
+    asked = [h.strip() for h in heads.split(",") if h.strip()] or None
+    with session(context, server, key, as_json=as_json) as client:
+        answer: dict[str, Any] = {"space": None, "results": []}
+        with show.bar("Looking at images") as update:
+            for part in client.stream(_questions(files, asked, evidence, remember=remember)):
+                answer["space"] = part["space"] or answer["space"]
+                answer["results"] += part["results"]
+                update(len(answer["results"]), len(files), "Looking at images")
+    if as_json:
+        print_json(answer)
+    else:
+        _print_predictions(names, answer["results"])
+    _tell_errors(names, answer["results"])
+
+
+def search(
+    context: typer.Context,
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="An image file.")],
+    *,
+    k: Annotated[
+        int, typer.Option("-k", metavar="N", min=1, max=MAX_HITS, help="How many hits.")
+    ] = 10,
+    dataset: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only images of this dataset.")
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option(metavar="LABEL", help="Only images with this label.")
+    ] = None,
+    as_json: AsJson = False,
+    server: Server = None,
+    key: Key = None,
+) -> None:
+    """Find the images most similar to one; the score is cosine similarity, 1 is the same."""
+    data = image.read_bytes()
+    with session(context, server, key, as_json=as_json) as client:
+        from service.client import NamedImage
+
+        named = NamedImage(image.name, data)
+        answer = client.search(named, k=k, dataset=dataset, label=label)
+    if as_json:
+        print_json(answer)
+    elif answer["hits"]:
+        print_hits(answer["hits"])
+    else:
+        note("Nothing to compare with: no image that matches is known.")
+
+
+def print_hits(hits: Sequence[Mapping[str, Any]]) -> None:
+    """Prints hits, best first."""
+    rows = [
+        (
+            f"{h['score']:.3f}",
+            h["label"] or "",
+            h["filename"] or "",
+            h["dataset"] or "",
+            h["digest"],
+        )
+        for h in hits
+    ]
+    show.table(("score", "label", "file", "dataset", "digest"), rows, right=(0,))
+
+
+def _files(paths: Sequence[Path]) -> Iterator[tuple[str, Path]]:
+    """(name to show, file) of every image that was meant."""
+    from service.folders import find_images
+
+    for path in paths:
+        if path.is_dir():
+            found = [(p.relative_to(path).as_posix(), p) for p in find_images(path)]
+            if not found:
+                raise PenultimateError(f"'{path}' has no images.", code="folder_unusable")
+            yield from found
+        elif path.exists():
+            yield path.name, path
+        else:
+            raise PenultimateError(
+                f"There is no file or folder '{path}'.", code="os_error", hint="Check its name."
+            )
+
+
+def _questions(
+    files: Sequence[tuple[str, Path]], heads: list[str] | None, evidence: int, *, remember: bool
+) -> Iterator["Flow"]:
+    from service.batches import cut
+
+    for part in cut([path for _, path in files]):
+        yield _question(files[part], heads, evidence, remember=remember)
+
+
+def _question(
+    files: Sequence[tuple[str, Path]], heads: list[str] | None, evidence: int, *, remember: bool
+) -> "Flow":
+    """Asks about one batch; what could not be answered is an error in its own place."""
+    from service.calls import predict as ask
+    from service.client import NamedImage
+
+    images = [NamedImage(name, path.read_bytes()) for name, path in files]
+    try:
+        return (yield from ask(images, heads, evidence=evidence, remember=remember))
+    except PenultimateError as error:
+        if error.answer is not None and "results" in error.answer:
+            return error.answer
+        raise
+
+
+def _print_predictions(names: Sequence[str], results: Sequence[Mapping[str, Any]]) -> None:
+    rows, similar = [], []
+    for name, result in zip(names, results, strict=True):
+        for p in result["predictions"]:
+            if not p.get("error"):
+                chance = show.percent(p["probabilities"][p["label"]])
+                rows.append((name, f"{p['head']}@{p['version']}", p["label"], chance))
+        for e in result["evidence"]:
+            known = (e["filename"] or e["digest"], e["dataset"] or "")
+            similar.append((name, f"{e['score']:.3f}", e["label"], *known))
+    if rows:
+        show.table(("file", "head", "answer", "probability"), rows, right=(3,))
+    if similar:
+        typer.echo("\nThe most similar images that the heads learnt from:")
+        show.table(("file", "score", "label", "similar file", "dataset"), similar, right=(1,))
+
+
+def _tell_errors(names: Sequence[str], results: Sequence[Mapping[str, Any]]) -> None:
+    """Says what could not be answered, each reason once for each thing it is about."""
+    answered, said = False, set()
+    for name, result in zip(names, results, strict=True):
+        lines = [(name, result["error"])] if result["error"] else []
+        for p in result["predictions"]:
+            answered = answered or not p.get("error")
+            if p.get("error"):
+                lines.append((p["head"], p["error"]))
+        for what, error in lines:
+            line = show.printable(f"{what}: {error['detail']}")
+            if line not in said:
+                note(line)
+            said.add(line)
+    if answered:
+        return
+    if not said:
+        note("There are no heads yet: `penultimate learn HEAD FOLDER` makes one.")
+    raise typer.Exit(1)

@@ -1,0 +1,69 @@
+"""A card as a person reads it: what was learnt from what, how good it is, what to mind."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import typer
+
+from service.cli import show
+
+METRICS = {"auc": "AUC", "balanced_accuracy": "balanced accuracy"}
+"""Metrics that are shown, in this order; the card may hold more."""
+
+
+def print_card(card: Mapping[str, Any]) -> None:
+    """Prints what a version of a head says of itself."""
+    typer.echo(show.printable(_headline(card)))
+    typer.echo()
+    counts = card["class_counts"]
+    show.table(("class", "images"), [(c, str(counts[c])) for c in card["classes"]], right=(1,))
+    for how, own, baseline in (
+        (_how_measured(card), card["metrics"], card["baseline"]),
+        (
+            f"On the {card['n_test_images']} images of the test split, which it never saw:",
+            card["metrics_test"],
+            card["baseline_test"],
+        ),
+    ):
+        rows = [
+            (title, interval(own[name]), interval(baseline.get(name)))
+            for name, title in METRICS.items()
+            if name in own
+        ]
+        if rows:
+            typer.echo(f"\n{how}")
+            show.table(("", "this head", "logistic regression"), rows)
+    if not card["signal"]:
+        typer.echo("\nIt has learnt nothing that chance would not explain: do not rely on it.")
+    for title, lines in (("Limits", card["limits"]), ("Warnings", card["warnings"])):
+        if lines:
+            typer.echo(f"\n{title}:")
+            for line in lines:
+                typer.echo(f"  - {show.printable(line)}")
+
+
+def interval(measure: Mapping[str, float] | None) -> str:
+    """A figure with the interval it lies in, as in `0.93 (0.90 to 0.95)`."""
+    if measure is None:
+        return "unknown"
+    return f"{measure['value']:.3f} ({measure['low']:.3f} to {measure['high']:.3f})"
+
+
+def _headline(card: Mapping[str, Any]) -> str:
+    groups = f" in {card['n_groups']} groups" if card["n_groups"] else ""
+    author = f", author {card['author']}" if card["author"] else ""
+    return (
+        f"{card['name']}@{card['version']}: {len(card['classes'])} classes learnt from "
+        f"{card['n_images']} images{groups} of dataset '{card['dataset']}'{author}"
+    )
+
+
+def _how_measured(card: Mapping[str, Any]) -> str:
+    folds = card["folds"]
+    kept = ", groups kept together" if folds["kind"] == "group-wise" else ""
+    repeats = f", {folds['repeats']} times" if folds["repeats"] > 1 else ""
+    reason = f" ({folds['reason']})" if folds["reason"] else ""
+    return (
+        f"Cross-validated in {folds['folds']} folds{kept}{repeats}{reason}; "
+        "in brackets what chance leaves open, at 95 %:"
+    )

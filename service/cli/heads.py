@@ -1,0 +1,165 @@
+"""The library of heads, and images that must go: `heads …` and `erase`. Stores nothing itself."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service.cli import show
+from service.cli.session import AsJson, Key, Server, note, print_json, session
+
+app = typer.Typer(no_args_is_help=True, help="List, show, promote and delete heads.")
+
+Head = Annotated[str, typer.Argument(metavar="HEAD", help="A head, or one version as HEAD@3.")]
+
+
+@app.command("list")
+def list_heads(
+    context: typer.Context, *, as_json: AsJson = False, server: Server = None, key: Key = None
+) -> None:
+    """List every head."""
+    with session(context, server, key, as_json=as_json) as client:
+        answer = client.heads()
+    if as_json:
+        print_json(answer)
+        return
+    rows = [
+        (
+            h["name"],
+            str(h["champion"] or ""),
+            str(len(h["versions"])),
+            ", ".join(sorted({v["dataset"] for v in h["versions"]})),
+            h["versions"][-1]["created"][:10],
+        )
+        for h in answer["heads"]
+    ]
+    if not rows:
+        note("There are no heads yet: `penultimate learn HEAD FOLDER` makes one.")
+        return
+    show.table(("head", "champion", "versions", "dataset", "newest"), rows, right=(1, 2))
+
+
+@app.command("show")
+def show_head(
+    context: typer.Context,
+    head: Head,
+    *,
+    as_json: AsJson = False,
+    server: Server = None,
+    key: Key = None,
+) -> None:
+    """Show a head's versions, or the card of one version as HEAD@3."""
+    name, version = _reference(head)
+    with session(context, server, key, as_json=as_json) as client:
+        if version is not None:
+            card = answer = client.card(name, version)
+        else:
+            answer = client.head(name)
+            shown = answer["champion"] or answer["versions"][-1]["version"]
+            card = {} if as_json else client.card(name, shown)
+    if as_json:
+        print_json(answer)
+        return
+    from service.cli.cards import print_card
+
+    if version is None:
+        by_version: dict[int, list[str]] = {}
+        for alias, number in answer["aliases"].items():
+            by_version.setdefault(number, []).append(alias)
+        rows = [
+            (
+                str(v["version"]),
+                ", ".join(by_version.get(v["version"], ())),
+                v["dataset"],
+                v["created"],
+                v["space"],
+            )
+            for v in answer["versions"]
+        ]
+        show.table(("version", "aliases", "dataset", "created", "space"), rows, right=(0,))
+        typer.echo()
+    print_card(card)
+
+
+@app.command()
+def promote(
+    context: typer.Context,
+    head: Annotated[str, typer.Argument(metavar="HEAD@VERSION", help="Which version.")],
+    *,
+    alias: Annotated[
+        str, typer.Option(metavar="ALIAS", help="The alias that should point to it.")
+    ] = "champion",
+    reason: Annotated[
+        str, typer.Option(metavar="TEXT", help="Why; it is kept in the head's history.")
+    ] = "",
+    as_json: AsJson = False,
+    server: Server = None,
+    key: Key = None,
+) -> None:
+    """Let a version answer: point an alias to it, champion by default."""
+    name, version = _reference(head)
+    if version is None:
+        raise typer.BadParameter(f"name a version, as in {name}@2", param_hint="HEAD@VERSION")
+    with session(context, server, key, as_json=as_json) as client:
+        answer = client.promote(name, version, alias=alias, reason=reason)
+    if as_json:
+        print_json(answer)
+    else:
+        typer.echo(f"{name}@{alias} is now version {version}.")
+
+
+@app.command()
+def delete(
+    context: typer.Context,
+    head: Head,
+    *,
+    as_json: AsJson = False,
+    server: Server = None,
+    key: Key = None,
+) -> None:
+    """Delete a head with all its versions, or one version as HEAD@3."""
+    name, version = _reference(head)
+    with session(context, server, key, as_json=as_json) as client:
+        answer = (
+            client.delete_head(name) if version is None else client.delete_version(name, version)
+        )
+    if as_json:
+        print_json(answer)
+    else:
+        typer.echo(f"Deleted {head}.")
+
+
+def erase(
+    context: typer.Context,
+    digest: Annotated[
+        str, typer.Argument(metavar="DIGEST", help="The image's digest, or the image file itself.")
+    ],
+    *,
+    as_json: AsJson = False,
+    server: Server = None,
+    key: Key = None,
+) -> None:
+    """Erase an image everywhere, and name the heads that were trained on it."""
+    if Path(digest).is_file():
+        from features.keys import digest as digest_of
+
+        digest = digest_of(Path(digest).read_bytes())
+    with session(context, server, key, as_json=as_json) as client:
+        answer = client.erase(digest)
+    if as_json:
+        print_json(answer)
+        return
+    typer.echo(f"Erased {digest}, out of {answer['datasets']} datasets.")
+    trained = [f"{h['head']}@{h['version']}" for h in answer["heads"]]
+    if trained:
+        typer.echo(f"Heads that learnt from it, and should learn anew: {', '.join(trained)}")
+
+
+def _reference(text: str) -> tuple[str, int | None]:
+    """(name, version) of `name` or `name@3`."""
+    name, at, version = text.partition("@")
+    if not at:
+        return name, None
+    if not (version.isascii() and version.isdigit()):
+        raise typer.BadParameter(f"'{version}' is not a version; write a number, as in {name}@2")
+    return name, int(version)

@@ -1,0 +1,185 @@
+"""From a folder to a head: `learn` and `ingest`. Knows nothing of how images or heads are made."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from service.cli import show
+from service.cli.session import AsJson, Key, Server, note, print_json, session
+from service.client_errors import FolderUnusable, JobFailed
+
+if TYPE_CHECKING:
+    from service.client import Client
+    from service.folders import Folder
+
+FolderArgument = Annotated[
+    Path, typer.Argument(metavar="FOLDER", help="One folder inside for each class.")
+]
+Groups = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="CSV", help="path,group: images of one group, a patient say, are never split."
+    ),
+]
+Splits = Annotated[
+    Path | None,
+    typer.Option(metavar="CSV", help="path,split: train or test; paths are those below FOLDER."),
+]
+Labels = Annotated[
+    Path | None,
+    typer.Option(metavar="CSV", help="path,label[,group][,split]: goes before the folders' names."),
+]
+
+REASONS_SHOWN = 5
+
+
+def learn(  # noqa: PLR0913 - each is an option of the command
+    context: typer.Context,
+    head: Annotated[str, typer.Argument(metavar="HEAD", help="The name of the head.")],
+    folder: FolderArgument,
+    *,
+    groups: Groups = None,
+    splits: Splits = None,
+    labels: Labels = None,
+    dataset: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The dataset's name; the head's by default.")
+    ] = None,
+    task: Annotated[
+        Literal["auto", "binary", "multiclass"], typer.Option(help="What kind of question it is.")
+    ] = "auto",
+    seed: Annotated[
+        int, typer.Option(metavar="N", min=0, max=2**31 - 1, help="The same seed, the same head.")
+    ] = 0,
+    author: Annotated[
+        str, typer.Option(metavar="NAME", help="Who answers for the head; it is on its card.")
+    ] = "",
+    allow_no_signal: Annotated[
+        bool,
+        typer.Option(
+            "--allow-no-signal", metavar="", help="Register it even where it learnt nothing."
+        ),
+    ] = False,
+    as_json: AsJson = False,
+    server: Server = None,
+    key: Key = None,
+) -> None:
+    """Teach a head from a folder: evaluate, train, register, and say how good it is.
+
+    With --json: the finished job, and in it `ingest` and `card` as the server answered them.
+    """
+    found = _found(folder, groups, splits, labels)
+    if len(found.labels) == 1:
+        raise FolderUnusable(
+            f"'{folder}' has one class only, '{next(iter(found.labels))}'.",
+            hint="A head tells classes apart: put each class into a folder of its own.",
+        )
+    options = {"seed": seed, "author": author, "allow_no_signal": allow_no_signal}
+    with session(context, server, key, as_json=as_json) as client:
+        ingested = _ingest(client, dataset or head, found)
+        job = client.learn(head, dataset or head, task=task, options=options)
+        job = _watched(client, job)
+        version = job["result"]["version"]
+        card = client.card(head, version)
+        champion = client.head(head)["champion"]
+    if as_json:
+        print_json({**job, "ingest": ingested, "card": card})
+        return
+    from service.cli.cards import print_card
+
+    print_card(card)
+    _say_next(head, version, champion)
+
+
+def ingest(  # noqa: PLR0913 - each is an option of the command
+    context: typer.Context,
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Made if it is new.")],
+    folder: FolderArgument,
+    *,
+    groups: Groups = None,
+    splits: Splits = None,
+    labels: Labels = None,
+    as_json: AsJson = False,
+    server: Server = None,
+    key: Key = None,
+) -> None:
+    """Add the images and labels of a folder to a dataset; safe to repeat."""
+    found = _found(folder, groups, splits, labels)
+    with session(context, server, key, as_json=as_json) as client:
+        answer = _ingest(client, dataset, found)
+    if as_json:
+        print_json(answer)
+    else:
+        show.table(
+            ("class", "images"),
+            [(label, str(n)) for label, n in sorted(answer["labels"].items())],
+            right=(1,),
+        )
+    if not answer["added"] + answer["known"]:
+        note("Error: not one file could be used.")
+        raise typer.Exit(1)
+
+
+def _found(folder: Path, groups: Path | None, splits: Path | None, labels: Path | None) -> "Folder":
+    from service.folders import read_folder
+
+    found = read_folder(folder, groups=groups, splits=splits, labels=labels)
+    show.notes(found.notes)
+    return found
+
+
+def _ingest(client: "Client", dataset: str, found: "Folder") -> dict[str, Any]:
+    with show.bar("Looking at images") as update:
+        answer = client.ingest_folder(
+            dataset,
+            found,
+            on_progress=lambda done, total: update(done, total, "Looking at images"),
+        )
+    rejected = answer["rejected"]
+    note(
+        f"Dataset '{dataset}': {answer['added']} images added, {answer['known']} known already, "
+        f"{len(rejected)} rejected."
+    )
+    reasons: dict[str, list[str]] = {}
+    for entry in rejected:
+        reasons.setdefault(f"{entry['code']}: {entry['detail']}", []).append(entry["filename"])
+    most = sorted(reasons.items(), key=lambda item: -len(item[1]))
+    for reason, names in most[:REASONS_SHOWN]:
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        note(show.printable(f"  - {names[0]}{more}: {reason}"))
+    if len(most) > REASONS_SHOWN:
+        note(f"  … and {len(most) - REASONS_SHOWN} more reasons; --json has all.")
+    return answer
+
+
+def _watched(client: "Client", job: Mapping[str, Any]) -> dict[str, Any]:
+    """Waits for a job with a bar; whoever interrupts the wait does not want the head either."""
+    try:
+        with show.bar("Waiting") as update:
+            return client.wait(
+                job["id"],
+                on_progress=lambda j: update(
+                    j["progress"], 1.0, str(j["stage"]).capitalize() or "Done"
+                ),
+            )
+    except KeyboardInterrupt:
+        client.cancel(job["id"])
+        note("Cancelled; the images stay in the dataset.")
+        raise
+    except JobFailed as error:
+        error.answer = dict(error.job)
+        raise
+
+
+def _say_next(head: str, version: int, champion: int | None) -> None:
+    typer.echo()
+    if champion == version:
+        typer.echo(f"Version {version} is the champion: it answers as '{head}'. Ask it:")
+        typer.echo(f"  penultimate predict PICTURE --heads {head}")
+        return
+    typer.echo(
+        f"Version {champion} stays the champion; version {version} answers as '{head}@{version}'."
+    )
+    typer.echo(f"  penultimate predict PICTURE --heads {head},{head}@{version}")
+    typer.echo(f"  penultimate heads promote {head}@{version}")

@@ -1,0 +1,75 @@
+"""The program: its name, its version and its verbs. Knows nothing of what they do."""
+
+from typing import Annotated
+
+import typer
+
+from service.cli import ask, heads, learn, operate
+from service.cli.session import Guarded, Origin
+
+EPILOG = "Without --server a command works on the home folder: PENULTIMATE_HOME or ~/.penultimate."
+
+app = typer.Typer(
+    name="penultimate",
+    cls=Guarded,
+    help="Teach a computer a new visual question from a few hundred labelled images.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+app.command()(operate.demo)
+app.command()(operate.serve)
+app.command()(learn.learn)
+app.command()(learn.ingest)
+app.command()(ask.predict)
+app.command()(ask.search)
+app.add_typer(heads.app, name="heads")
+app.command()(heads.erase)
+app.command()(operate.doctor)
+
+
+def main() -> None:
+    """Runs the program."""
+    app(prog_name="penultimate")
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if wanted:
+        from service.version import VERSION
+
+        typer.echo(f"penultimate {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def _start(
+    context: typer.Context,
+    *,
+    server: Annotated[
+        str | None,
+        typer.Option(
+            envvar="PENULTIMATE_SERVER",
+            metavar="URL",
+            help="Ask this server, not the home folder; every command takes it too.",
+        ),
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(envvar="PENULTIMATE_KEY", metavar="KEY", help="The server's key."),
+    ] = None,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            metavar="",
+            callback=_show_version,
+            is_eager=True,
+            help="Print the version.",
+        ),
+    ] = False,
+) -> None:
+    """Where every verb asks, unless it is told otherwise itself."""
+    context.obj = Origin(server, key)

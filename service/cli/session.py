@@ -1,0 +1,173 @@
+"""What every verb shares: where it asks, and how a refusal is told. Knows no verb."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from service.client_errors import PenultimateError
+
+if TYPE_CHECKING:
+    from service.client import Client
+    from service.settings import Settings
+
+Server = Annotated[
+    str | None,
+    typer.Option("--server", metavar="URL", help="Ask this server, not the home folder."),
+]
+Key = Annotated[
+    str | None, typer.Option("--key", metavar="KEY", help="The server's key.", show_default=False)
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", metavar="", help="Print the HTTP answer and nothing else.")
+]
+
+HINTS = {
+    "head_not_found": "`penultimate heads list` shows those there are.",
+    "version_not_found": "`penultimate heads show HEAD` lists its versions.",
+    "alias_not_found": "`penultimate heads show HEAD` lists its aliases.",
+    "labels_not_ready": "Change the folder and learn from it under a new --dataset name.",
+    "no_signal": "More or clearer images help; --allow-no-signal registers the head all the same.",
+    "image_not_found": "An image is named by its digest; --json answers show it.",
+    "dataset_not_found": "`penultimate ingest` makes a dataset from a folder.",
+}
+"""What to do from a shell, by code, where the server's hint speaks of HTTP."""
+
+SHOWN = 10
+"""Problems that are printed of many."""
+
+
+@dataclass
+class Origin:
+    """Where a verb asks.
+
+    Args:
+        server: address of a server; None is the home folder.
+        key: sent to the server.
+        as_json: whether standard output is for a machine.
+    """
+
+    server: str | None = None
+    key: str | None = None
+    as_json: bool = False
+
+
+class Guarded(TyperGroup):
+    """The program's group: whatever is refused is told in words, and the exit status is 1."""
+
+    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]  # typer's own class
+        """Runs a verb."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            refusal = as_refusal(error)
+            if refusal is None:
+                raise
+            origin = ctx.find_root().obj
+            if isinstance(origin, Origin) and origin.as_json and refusal.answer is not None:
+                print_json(refusal.answer)
+            tell(refusal)
+            raise typer.Exit(1) from None
+
+
+@contextmanager
+def session(
+    context: typer.Context, server: str | None, key: str | None, *, as_json: bool = False
+) -> Iterator["Client"]:
+    """A client of the server that was named, or of the home folder."""
+    from service.client import Client
+
+    origin = origin_of(context, server, key, as_json=as_json)
+    if origin.server:
+        client = Client(origin.server, origin.key)
+    else:
+        from service.local import local_client
+
+        client = local_client(quiet_settings())
+    with client:
+        yield client
+
+
+def origin_of(
+    context: typer.Context, server: str | None, key: str | None, *, as_json: bool = False
+) -> Origin:
+    """Where a verb asks: as it says itself, or as was said before it."""
+    origin: Origin = context.find_root().obj
+    origin.server = server or origin.server
+    origin.key = key or origin.key
+    origin.as_json = as_json
+    return origin
+
+
+def quiet_settings() -> "Settings":
+    """The settings, with only errors logged where nobody said how much to log."""
+    from service.logs import configure_logs
+    from service.settings import Settings
+
+    settings = Settings()
+    if "PENULTIMATE_LOG_LEVEL" not in os.environ:
+        settings = settings.model_copy(update={"log_level": "error"})
+    configure_logs(settings)
+    return settings
+
+
+def print_json(answer: Mapping[str, Any]) -> None:
+    """An answer for a machine, on standard output."""
+    typer.echo(json.dumps(answer, ensure_ascii=False, indent=2))
+
+
+def note(text: str) -> None:
+    """A line for a person, on standard error."""
+    typer.echo(text, err=True)
+
+
+def tell(error: PenultimateError) -> None:
+    """A refusal in words: what, every single problem, and what to do."""
+    note(f"Error: {error.detail or error.title}")
+    said = [_line(p) for p in error.problems]
+    for line in said[:SHOWN]:
+        if line not in error.detail:
+            note(f"  - {line}")
+    if len(said) > SHOWN:
+        note(f"  … and {len(said) - SHOWN} more")
+    hint = HINTS.get(error.code, error.hint)
+    if hint:
+        note(f"Hint: {hint}")
+
+
+def as_refusal(error: Exception) -> PenultimateError | None:
+    """An error that was to be expected, as one that can be told; None for any other."""
+    if isinstance(error, PenultimateError):
+        return error
+    if isinstance(error, OSError) and error.strerror:
+        about = f"'{error.filename}': " if error.filename else ""
+        return PenultimateError(f"{about}{error.strerror}.", code="os_error")
+    if "pydantic" in sys.modules:
+        refusal = _of_settings(error)
+        if refusal is not None:
+            return refusal
+    if "service.problems" in sys.modules:
+        from service.problems import INTERNAL, problem
+
+        said = problem(error)
+        return None if said == INTERNAL else PenultimateError.from_problem(said)
+    return None
+
+
+def _of_settings(error: Exception) -> PenultimateError | None:
+    from pydantic import ValidationError
+
+    if not isinstance(error, ValidationError) or error.title != "Settings":
+        return None
+    lines = [f"PENULTIMATE_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors()]
+    return PenultimateError("; ".join(lines), code="invalid_settings", hint="Change or unset it.")
+
+
+def _line(problem: Mapping[str, Any]) -> str:
+    return str(problem.get("detail", problem.get("code", "")))

@@ -1,0 +1,104 @@
+"""Everything the service refuses, as exceptions. Knows nothing of HTTP: `http.py` has the table.
+
+ServiceError                    detail, hint, problems
+├── InvalidRequest              an argument is outside its limits; all of them are in problems
+├── NotFound                    what (dataset, head, version, alias, job, image) and which
+├── Conflict                    the request contradicts what is stored
+├── LabelsNotReady              a dataset that cannot be learnt from; problems has every reason
+├── ArchiveRejected             a zip or tar that is refused whole
+├── RequestTooLarge             more bytes or parts than the settings allow
+├── NothingAnswered             not one image of a prediction could be answered
+└── CatalogUnavailable          the catalog cannot be read or written
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+
+class ServiceError(Exception):
+    """Base of the service's refusals.
+
+    Args:
+        detail: what happened and to which thing, for a person.
+        hint: what to do about it.
+        problems: every single problem, where there are several.
+    """
+
+    code = "service_error"
+
+    def __init__(
+        self, detail: str, *, hint: str = "", problems: Sequence[dict[str, Any]] = ()
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.hint = hint
+        self.problems = list(problems)
+
+
+class InvalidRequest(ServiceError):
+    """An argument is outside its limits."""
+
+    code = "invalid_request"
+
+
+class NotFound(ServiceError):
+    """A thing that the workspace does not have.
+
+    Args:
+        what: `dataset`, `head`, `version`, `alias`, `job` or `image`.
+        which: its name.
+    """
+
+    def __init__(self, what: str, which: str, *, hint: str = "") -> None:
+        super().__init__(f"There is no {what} '{which}'.", hint=hint)
+        self.what = what
+        self.which = which
+        self.code = f"{what}_not_found"
+
+
+class Conflict(ServiceError):
+    """The request contradicts what is stored."""
+
+    code = "conflict"
+
+
+class LabelsNotReady(ServiceError):
+    """A dataset that cannot be learnt from."""
+
+    code = "labels_not_ready"
+
+
+class ArchiveRejected(ServiceError):
+    """A zip or tar that is refused whole."""
+
+    code = "archive_rejected"
+
+
+class RequestTooLarge(ServiceError):
+    """More bytes or parts than the settings allow."""
+
+    code = "request_too_large"
+
+
+class NothingAnswered(ServiceError):
+    """Not one image of a prediction could be answered.
+
+    Args:
+        answer: the whole answer, with an error in the place of each image.
+    """
+
+    code = "nothing_answered"
+
+    def __init__(self, answer: dict[str, Any], problems: Sequence[dict[str, Any]]) -> None:
+        super().__init__(
+            "None of the images could be answered.",
+            hint="Each entry of `results` says why in its `error`.",
+            problems=problems,
+        )
+        self.answer = answer
+
+
+class CatalogUnavailable(ServiceError):
+    """The catalog cannot be read or written."""
+
+    code = "catalog_unavailable"

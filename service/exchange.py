@@ -1,0 +1,191 @@
+"""One request and its answer: what is sent, when it is sent again, what is made of what came.
+
+Sends nothing itself: a flow yields a `Call`, is sent the response, and returns the answer. Written
+so, retries and waiting exist once for the client that blocks and for the one that does not.
+"""
+
+import inspect
+import os
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import IO, Any, NamedTuple, cast
+from urllib.parse import quote
+
+import httpx
+
+from service.client_errors import PenultimateError, ServerUnreachable
+
+Answer = dict[str, Any]
+"""An HTTP answer as it came."""
+
+Image = str | os.PathLike[str] | bytes | IO[bytes]
+"""A path, the bytes themselves, or an open binary file."""
+
+PATIENCE_S = 30.0
+"""How long a request is repeated that the server had no time for (429, 503)."""
+
+BULK_PATIENCE_S = 600.0
+"""The same for one batch of a folder, which nobody waits for by the second."""
+
+BUSY = (429, 503)
+LONGEST_PAUSE_S = 30.0
+CONNECT_S = 10.0
+
+
+class NamedImage(NamedTuple):
+    """An image under another name than its file has."""
+
+    filename: str
+    image: Image
+
+
+Images = Image | NamedImage | Sequence[Image | NamedImage]
+"""One image or several."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request.
+
+    Args:
+        method, path: as in the contract; the path is quoted.
+        json: the body, where it is JSON.
+        fields, files: the parts of a form.
+        headers: besides the usual ones.
+        after_s: how long to wait before it is sent.
+        patience_s: how long it is repeated where the server has no time for it.
+    """
+
+    method: str
+    path: str
+    json: Any = None
+    fields: Mapping[str, str | list[str]] = field(default_factory=dict)
+    files: Sequence[tuple[str, tuple[str, bytes | IO[bytes]]]] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    after_s: float = 0.0
+    patience_s: float = PATIENCE_S
+
+    def request(self, http: httpx.Client | httpx.AsyncClient) -> httpx.Request:
+        """The request as httpx sends it."""
+        return http.build_request(
+            self.method,
+            self.path,
+            json=self.json,
+            data=dict(self.fields) or None,
+            files=list(self.files) or None,
+            headers=dict(self.headers),
+        )
+
+
+Flow = Generator[Call, httpx.Response, Answer]
+"""A verb under way."""
+
+
+def ask(call: Call) -> Flow:
+    """Sends a call until it is answered; a server that has no time is asked again when it says."""
+    waited_s = 0.0
+    while True:
+        response = yield call
+        pause_s = _pause_s(response)
+        if response.status_code not in BUSY or waited_s + pause_s > call.patience_s:
+            return _read(response)
+        waited_s += pause_s
+        call = replace(call, after_s=pause_s)
+
+
+def advance(flow: Flow, response: httpx.Response | None = None) -> Call | Answer:
+    """The next call of a flow, or its answer where it has one."""
+    try:
+        return next(flow) if response is None else flow.send(response)
+    except StopIteration as done:
+        answer: Answer = done.value
+        return answer
+
+
+def address(url: str) -> str:
+    """The address with its scheme, and without a slash at its end."""
+    return (url if "://" in url else f"http://{url}").rstrip("/")
+
+
+def http_options(url: str, key: str | None, timeout_s: float) -> dict[str, Any]:
+    """What both kinds of httpx client are made with."""
+    return {
+        "base_url": url,
+        "headers": {} if key is None else {"Authorization": f"Bearer {key}"},
+        "timeout": httpx.Timeout(timeout_s, connect=CONNECT_S, pool=None),
+    }
+
+
+def sign(method: Callable[..., object], build: Callable[..., Flow]) -> None:
+    """Lets `help` show what a client's method takes and gives."""
+    taken = inspect.signature(build)
+    parameters = [inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)]
+    parameters += taken.parameters.values()
+    signature = taken.replace(parameters=parameters, return_annotation=Answer)
+    method.__signature__ = signature  # type: ignore[attr-defined]
+
+
+def unreachable(url: str, error: Exception) -> ServerUnreachable:
+    """What a client is told where no answer came."""
+    reason = str(error) or type(error).__name__
+    if isinstance(error, httpx.ReadTimeout | httpx.WriteTimeout):
+        return ServerUnreachable(url, reason, hint="It takes too long; send less at once.")
+    return ServerUnreachable(url, reason)
+
+
+def json_call(method: str, path: str, body: Answer) -> Call:
+    """A call with a JSON body."""
+    return Call(method, path, json=body)
+
+
+def path_of(template: str, *parts: object) -> str:
+    """A path whose parts are quoted."""
+    return template.format(*(quote(str(part), safe="") for part in parts))
+
+
+def files_of(name: str, images: Images) -> list[tuple[str, tuple[str, bytes | IO[bytes]]]]:
+    """The parts of a form that carry images.
+
+    Raises:
+        ValueError: there is no image.
+        OSError: a file cannot be read.
+    """
+    single = isinstance(images, str | os.PathLike | bytes | NamedImage) or hasattr(images, "read")
+    several = cast("Iterable[Image | NamedImage]", [images] if single else images)
+    files = [(name, _file(image, f"image-{i}")) for i, image in enumerate(several)]
+    if not files:
+        raise ValueError("There is no image to send.")
+    return files
+
+
+def _file(image: Image | NamedImage, default: str) -> tuple[str, bytes | IO[bytes]]:
+    if isinstance(image, NamedImage):
+        # A file name on disk need not be text; what is sent must be.
+        name = image.filename.encode("utf-8", "replace").decode()
+        return name, _file(image.image, default)[1]
+    if isinstance(image, bytes):
+        return default, image
+    if isinstance(image, str | os.PathLike):
+        path = Path(image)
+        return _file(NamedImage(path.name, path.read_bytes()), default)
+    given = getattr(image, "name", None)
+    return Path(given).name if isinstance(given, str) else default, image
+
+
+def _pause_s(response: httpx.Response) -> float:
+    said = response.headers.get("retry-after", "")
+    return min(float(said), LONGEST_PAUSE_S) if said.isascii() and said.isdigit() else 1.0
+
+
+def _read(response: httpx.Response) -> Answer:
+    try:
+        body = response.json()
+    except ValueError:
+        body = None
+    if response.is_success and isinstance(body, dict):
+        return body
+    if isinstance(body, dict) and "detail" in body and "code" in body:
+        raise PenultimateError.from_problem(body)
+    reason = f"status {response.status_code}, but no answer of a Penultimate server."
+    raise ServerUnreachable(str(response.url), reason, status=response.status_code)

@@ -1,0 +1,58 @@
+"""The HTTP contract: one short function a route. Holds no logic; knows no SQL, vector or tree."""
+
+from fastapi import FastAPI, Request
+from fastapi.responses import RedirectResponse, Response
+from fastapi_offline import FastAPIOffline
+
+from service.http import datasets, heads, images
+from service.http.answers import add_refusals, answer
+from service.http.edge import Edge
+from service.metrics import PrometheusMetrics
+from service.product import Product
+from service.settings import Settings
+from service.version import VERSION
+
+DESCRIPTION = (
+    "Many small heads on one frozen backbone: teach a computer a new visual question from a few "
+    "hundred labelled images, and ask all of them about an image at the cost of one look."
+)
+
+
+def create_app(settings: Settings, metrics: PrometheusMetrics) -> FastAPI:
+    """The application; `app.state.product` must be set before its first request."""
+    app = FastAPIOffline(title="Penultimate", version=VERSION, description=DESCRIPTION)
+    app.state.product = None
+    app.include_router(images.router)
+    app.include_router(datasets.router)
+    app.include_router(heads.router)
+    _add_operations(app, metrics)
+    add_refusals(app)
+    app.add_middleware(Edge, metrics=metrics, max_request_bytes=settings.max_request_bytes)
+    return app
+
+
+def _add_operations(app: FastAPI, metrics: PrometheusMetrics) -> None:
+    @app.get("/", include_in_schema=False)
+    def index() -> Response:
+        """Leads to the documentation."""
+        return RedirectResponse("/docs")
+
+    @app.get("/livez", tags=["operations"])
+    def livez() -> Response:
+        """Answers as long as the process does."""
+        return answer({"status": "alive"})
+
+    @app.get("/readyz", tags=["operations"])
+    def readyz(request: Request) -> Response:
+        """Answers 200 when requests can be answered, 503 before and where the catalog is away."""
+        product: Product | None = request.app.state.product
+        if product is None:
+            return answer({"status": "starting"}, 503)
+        product.catalog.heads.generation()
+        return answer({"status": "ready", "space": product.space.id})
+
+    @app.get("/metrics", tags=["operations"])
+    def exposition() -> Response:
+        """Metrics for Prometheus."""
+        text, media_type = metrics.exposition()
+        return Response(text, media_type=media_type)

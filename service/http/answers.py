@@ -1,0 +1,63 @@
+"""What is sent back: JSON, and problems for every kind of refusal. Knows no routes."""
+
+from typing import Any
+
+import orjson
+from classifiers.errors import ClassifierError
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from features.errors import FeatureError
+from service.errors import NothingAnswered, ServiceError
+from service.http.edge import PROBLEM_JSON
+from service.http.forms import invalid
+from service.problems import problem, retry_after_s
+
+
+def answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:  # noqa: ANN401 - whatever JSON can say
+    """A JSON answer."""
+    return Response(orjson.dumps(body), status, headers, media_type="application/json")
+
+
+def refuse(error: Exception) -> Response:
+    """A problem for an error."""
+    body = problem(error)
+    if isinstance(error, NothingAnswered):
+        body |= error.answer
+    wait_s = retry_after_s(error)
+    headers = {} if wait_s is None else {"Retry-After": str(wait_s)}
+    return Response(orjson.dumps(body), body["status"], headers, media_type=PROBLEM_JSON)
+
+
+def add_refusals(app: FastAPI) -> None:
+    """Every refusal of the product and of the framework becomes a problem."""
+    for kind in (FeatureError, ClassifierError, ServiceError):
+        app.add_exception_handler(kind, _refuse_error)
+    app.add_exception_handler(RequestValidationError, _refuse_shape)
+    app.add_exception_handler(HTTPException, _refuse_http)
+
+
+async def _refuse_error(_: Request, error: Exception) -> Response:
+    return refuse(error)
+
+
+async def _refuse_shape(_: Request, error: Exception) -> Response:
+    errors = error.errors() if isinstance(error, RequestValidationError) else []
+    return refuse(invalid(errors))
+
+
+async def _refuse_http(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    title = {404: "Not found", 405: "Method not allowed"}.get(status, "Invalid request")
+    body = {
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        "detail": f"{request.method} {request.url.path[:200]}: {title.lower()}.",
+        "code": title.lower().replace(" ", "_"),
+        "hint": "The page /docs lists every route.",
+    }
+    headers = getattr(error, "headers", None)
+    return Response(orjson.dumps(body), status, headers, media_type=PROBLEM_JSON)

@@ -1,0 +1,106 @@
+"""Routes of datasets: images with labels."""
+
+from collections.abc import Iterator
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from starlette.concurrency import run_in_threadpool
+
+from service import schemas
+from service.archives import ArchiveLimits, read_archive
+from service.errors import InvalidRequest
+from service.http.answers import answer
+from service.http.forms import Form, read_form, read_json
+from service.http.openapi import body_of, form_field
+from service.product import DEFAULT_WORKSPACE, Product
+from service.settings import Settings
+from service.workflows import datasets
+from service.workflows.ingest import LabelledUpload, ingest
+
+router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
+
+PARALLEL = ("labels", "groups", "splits")
+
+
+@router.get("")
+def list_datasets(request: Request) -> Response:
+    """Lists datasets with their counts."""
+    return answer(datasets.list_all(request.app.state.product, DEFAULT_WORKSPACE))
+
+
+@router.get("/{dataset}")
+def show_dataset(request: Request, dataset: str) -> Response:
+    """Shows one dataset: counts by label and group, problems found."""
+    return answer(datasets.describe(request.app.state.product, DEFAULT_WORKSPACE, dataset))
+
+
+@router.delete("/{dataset}")
+def delete_dataset(request: Request, dataset: str) -> Response:
+    """Deletes a dataset, and those of its images that no other dataset uses."""
+    return answer(datasets.delete(request.app.state.product, DEFAULT_WORKSPACE, dataset))
+
+
+@router.put("/{dataset}/labels")
+async def put_labels(request: Request, dataset: str) -> Response:
+    """Sets labels and groups of images that the dataset holds."""
+    changes = await read_json(request, schemas.LabelChanges)
+    entries = [entry.model_dump(exclude_unset=True) for entry in changes.labels]
+    product: Product = request.app.state.product
+    return answer(
+        await run_in_threadpool(datasets.relabel, product, DEFAULT_WORKSPACE, dataset, entries)
+    )
+
+
+@router.post(
+    "/{dataset}/images",
+    response_model=schemas.IngestAnswer,
+    openapi_extra=body_of(
+        {
+            "images": form_field("image files", "binary", many=True),
+            "labels": form_field("one for each image, in the same order", many=True),
+            "groups": form_field("one for each image, in the same order", many=True),
+            "splits": form_field("train, test or empty for each image", many=True),
+            "archive": form_field("zip or tar, one folder for each class", "binary"),
+        },
+        required=[],
+    ),
+)
+async def add_images(request: Request, dataset: str) -> Response:
+    """Adds labelled images, as files or as one archive; the dataset is made if it is new."""
+    product: Product = request.app.state.product
+    settings = product.settings
+    async with read_form(request, max_files=settings.max_images_per_ingest) as form:
+        uploads = _uploads(form, settings)
+        return answer(await run_in_threadpool(ingest, product, DEFAULT_WORKSPACE, dataset, uploads))
+
+
+def _uploads(form: Form, settings: Settings) -> Iterator[LabelledUpload]:
+    archive = form.file("archive")
+    if archive is None:
+        return _parallel(form, settings)
+    if form.files("images"):
+        raise InvalidRequest("Both images and an archive.", hint="Send one of them.")
+    limits = ArchiveLimits(
+        settings.max_archive_members, settings.max_archive_bytes, settings.max_image_bytes
+    )
+    return (
+        LabelledUpload(m.path, m.data, m.label, m.group, m.split)
+        for m in read_archive(archive, limits)
+    )
+
+
+def _parallel(form: Form, settings: Settings) -> Iterator[LabelledUpload]:
+    uploads = form.uploads("images", at_most=settings.max_images_per_ingest)
+    columns: list[list[str]] = []
+    for name in PARALLEL:
+        values = form.texts(name) or [""] * len(uploads)
+        if len(values) != len(uploads):
+            raise InvalidRequest(
+                f"{len(uploads)} images but {len(values)} {name}.",
+                hint=f"Send one of {name} for each image, in the same order, or none at all.",
+            )
+        columns.append(values)
+    return (
+        LabelledUpload(u.filename, u.data, label, group, split)
+        for u, label, group, split in zip(uploads, *columns, strict=True)
+    )

@@ -1,0 +1,123 @@
+"""What every HTTP request passes first and last: limits, an id, headers, the clock, the last catch.
+
+Nothing may escape from here: an exception that leaves the outermost middleware hangs the request
+until the server's own timeout.
+"""
+
+import re
+from time import perf_counter
+from uuid import uuid4
+
+import orjson
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.errors import RequestTooLarge
+from service.metrics import PrometheusMetrics
+from service.problems import problem
+
+log = structlog.get_logger("http")
+
+PROBLEM_JSON = "application/problem+json"
+
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+UNTIMED = ("/livez", "/readyz", "/metrics")
+
+
+class Edge:
+    """The outermost middleware.
+
+    Args:
+        app: what it guards.
+        metrics: where requests are counted.
+        max_request_bytes: most bytes of a body, announced or not.
+    """
+
+    def __init__(self, app: ASGIApp, *, metrics: PrometheusMetrics, max_request_bytes: int) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._max_bytes = max_request_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Lets one request through."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        await _Exchange(scope, receive, send, self._max_bytes).run(self._app, self._metrics)
+
+
+class _Exchange:
+    """One request and its answer."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, max_bytes: int) -> None:
+        self._scope, self._receive, self._send = scope, receive, send
+        self._max_bytes = max_bytes
+        self._read = 0
+        self._status = 0
+        offered = Headers(scope=scope).get("x-request-id", "")
+        self._id = offered if REQUEST_ID.fullmatch(offered) else uuid4().hex
+
+    async def run(self, app: ASGIApp, metrics: PrometheusMetrics) -> None:
+        """Lets the request through, and answers in the application's place where it fails."""
+        start = perf_counter()
+        with structlog.contextvars.bound_contextvars(request=self._id):
+            try:
+                self._check_announced()
+                await app(self._scope, self._receive_counted, self._send_marked)
+            except RequestTooLarge as error:
+                await self._refuse(error)
+            except Exception as error:
+                log.exception("request failed", method=self._scope["method"])
+                await self._refuse(error)
+        route = getattr(self._scope.get("route"), "path", "unmatched")
+        if route not in UNTIMED:
+            method = self._scope["method"]
+            metrics.request(method, route, self._status, perf_counter() - start)
+
+    def _check_announced(self) -> None:
+        announced = Headers(scope=self._scope).get("content-length", "")
+        if announced.isdigit() and int(announced) > self._max_bytes:
+            raise self._too_large()
+
+    async def _receive_counted(self) -> Message:
+        message = await self._receive()
+        self._read += len(message.get("body", b""))
+        if self._read > self._max_bytes:
+            raise self._too_large()
+        return message
+
+    async def _send_marked(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers["X-Request-ID"] = self._id
+            for name, value in HEADERS.items():
+                headers.setdefault(name, value)
+        await self._send(message)
+
+    async def _refuse(self, error: Exception) -> None:
+        if self._status:
+            return  # the answer has begun; all that is left is to end the connection
+        body = {**problem(error), "request_id": self._id}
+        raw = orjson.dumps(body)
+        headers = [
+            (b"content-type", PROBLEM_JSON.encode()),
+            (b"content-length", str(len(raw)).encode()),
+        ]
+        start: Message = {"type": "http.response.start", "status": body["status"]}
+        await self._send_marked({**start, "headers": headers})
+        await self._send_marked({"type": "http.response.body", "body": raw})
+
+    def _too_large(self) -> RequestTooLarge:
+        return RequestTooLarge(
+            f"The request's body is larger than {self._max_bytes} bytes.",
+            hint="Send fewer images at once, or raise PENULTIMATE_MAX_REQUEST_BYTES.",
+        )

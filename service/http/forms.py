@@ -1,0 +1,165 @@
+"""Reading what clients send: multipart with limits, JSON against a schema. Knows no routes."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import IO, Any, TypeVar
+
+import orjson
+from fastapi import Request
+from pydantic import BaseModel, ValidationError
+from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
+
+from service.errors import InvalidRequest, RequestTooLarge
+from service.product import Upload
+
+Model = TypeVar("Model", bound=BaseModel)
+
+MAX_FIELDS = 50_000
+"""Text fields of one form: three for each image of the largest ingest, with room."""
+
+WHOLE = re.compile(r"[0-9]{1,9}")
+
+TRUTHS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+
+def is_json(request: Request) -> bool:
+    """Whether the request says that its body is JSON."""
+    return _kind(request) == "application/json"
+
+
+async def read_json(request: Request, model: type[Model]) -> Model:
+    """The body as a model.
+
+    Raises:
+        InvalidRequest: it is no JSON, or not of this shape; every problem is named.
+    """
+    try:
+        return model.model_validate(orjson.loads(await request.body()))
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequest(f"The body is not JSON: {error}.", hint="Send JSON.") from error
+    except ValidationError as error:
+        raise invalid(error.errors()) from error
+
+
+def invalid(errors: Any) -> InvalidRequest:  # noqa: ANN401 - pydantic's and FastAPI's lists differ in type
+    """Every problem that a schema found, in one refusal."""
+    problems = [
+        {"code": e["type"], "detail": f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}"}
+        for e in errors
+    ]
+    return InvalidRequest(
+        "; ".join(p["detail"] for p in problems),
+        hint="The page /docs shows what is expected.",
+        problems=problems,
+    )
+
+
+class Form:
+    """A multipart form that was read: its files are open until the request ends.
+
+    Args:
+        data: the parts.
+        query: the query's parameters, which stand in for fields that the form lacks.
+    """
+
+    def __init__(self, data: FormData, query: Any) -> None:  # noqa: ANN401 - Starlette's multi-dict
+        self._data = data
+        self._query = query
+
+    def uploads(self, name: str, *, at_most: int) -> list[Upload]:
+        """The files of a field, at least one.
+
+        Raises:
+            InvalidRequest: there is none, or one is no file.
+            RequestTooLarge: there are too many.
+        """
+        files = self.files(name)
+        if not files:
+            raise InvalidRequest(
+                f"The form has no file in the field '{name}'.",
+                hint=f"Send multipart/form-data, as curl does with -F {name}=@picture.jpg.",
+            )
+        if len(files) > at_most:
+            raise RequestTooLarge(
+                f"{len(files)} files in the field '{name}'; at most {at_most} are taken.",
+                hint="Send them in several requests.",
+            )
+        return [Upload(f.filename, f.file.read()) for f in files]
+
+    def files(self, name: str) -> list[UploadFile]:
+        """The open files of a field."""
+        parts = self._data.getlist(name)
+        files = [p for p in parts if isinstance(p, UploadFile)]
+        if len(files) < len(parts):
+            raise InvalidRequest(
+                f"The field '{name}' must hold files.", hint="Give each a filename."
+            )
+        return files
+
+    def file(self, name: str) -> IO[bytes] | None:
+        """The one open file of a field, if there is one."""
+        files = self.files(name)
+        if len(files) > 1:
+            raise InvalidRequest(f"One file in the field '{name}', please.", hint="Send one.")
+        return files[0].file if files else None
+
+    def texts(self, name: str) -> list[str] | None:
+        """The values of a repeatable field, from the form or the query; None where it is absent."""
+        found = [p for p in self._data.getlist(name) if isinstance(p, str)]
+        return found or self._query.getlist(name) or None
+
+    def text(self, name: str) -> str | None:
+        """The one value of a field; None where it is absent or empty."""
+        found = self.texts(name)
+        return (found[-1] or None) if found else None
+
+    def whole(self, name: str, default: int, *, low: int, high: int) -> int:
+        """A whole number within limits."""
+        text = self.text(name)
+        if text is None:
+            return default
+        if not (WHOLE.fullmatch(text) and low <= int(text) <= high):
+            raise InvalidRequest(
+                f"{name} must be a whole number from {low} to {high}, not '{text[:40]}'.",
+                hint="Change it or leave it out.",
+            )
+        return int(text)
+
+    def truth(self, name: str, *, default: bool) -> bool:
+        """True or false."""
+        text = self.text(name)
+        if text is None:
+            return default
+        if text.lower() not in TRUTHS:
+            raise InvalidRequest(f"{name} must be true or false.", hint="Change it.")
+        return TRUTHS[text.lower()]
+
+
+@asynccontextmanager
+async def read_form(request: Request, *, max_files: int) -> AsyncIterator[Form]:
+    """Reads a multipart form; its files are closed at the end of the block.
+
+    Raises:
+        InvalidRequest: the body is no such form, or has too many parts.
+    """
+    kind = _kind(request)
+    if kind != "multipart/form-data":
+        raise InvalidRequest(
+            f"Expected multipart/form-data, got '{kind[:80] or 'nothing'}'.",
+            hint="Send a form, as curl does with -F images=@picture.jpg.",
+        )
+    try:
+        # One more than is allowed, so that the refusal can say how many there may be.
+        async with request.form(max_files=max_files + 1, max_fields=MAX_FIELDS) as data:
+            yield Form(data, request.query_params)
+    except HTTPException as error:
+        raise InvalidRequest(
+            f"The form cannot be read: {error.detail}", hint=f"At most {max_files} files."
+        ) from error
+
+
+def _kind(request: Request) -> str:
+    """The body's media type, without its parameters."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()

@@ -1,0 +1,174 @@
+"""Routes of images: predict, embed, search, erase."""
+
+from typing import Any
+
+import numpy as np
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from starlette.concurrency import run_in_threadpool
+
+from features import arrow
+from features.embedder import Embedded
+from service import schemas
+from service.http.answers import answer
+from service.http.forms import is_json, read_form, read_json
+from service.http.openapi import body_of, form_field
+from service.problems import problem
+from service.product import DEFAULT_WORKSPACE, Product, Upload
+from service.workflows import erase, predict, search
+
+router = APIRouter(prefix="/v1", tags=["images"])
+
+IMAGES = form_field("1 to 64 image files", "binary", many=True)
+
+
+@router.post(
+    "/predict",
+    response_model=schemas.PredictAnswer,
+    openapi_extra=body_of(
+        {
+            "images": IMAGES,
+            "heads": form_field("name, name@3 or name@alias; none asks for all", many=True),
+            "evidence": form_field("0 to 20 nearest labelled images", "integer"),
+            "remember": form_field("keep the vector (default true)", "boolean"),
+        },
+        required=["images"],
+        json=schemas.PredictDigests,
+    ),
+)
+async def predict_images(request: Request) -> Response:
+    """Asks many heads about images, at the cost of one look at each image."""
+    product: Product = request.app.state.product
+    if is_json(request):
+        query = await read_json(request, schemas.PredictDigests)
+        return answer(
+            await run_in_threadpool(
+                predict.predict_digests,
+                product,
+                DEFAULT_WORKSPACE,
+                query.digests,
+                query.heads,
+                evidence=query.evidence,
+            )
+        )
+    async with read_form(request, max_files=schemas.MAX_IMAGES) as form:
+        uploads = form.uploads("images", at_most=schemas.MAX_IMAGES)
+        heads = form.texts("heads")
+        evidence = form.whole("evidence", 0, low=0, high=schemas.MAX_EVIDENCE)
+        remember = form.truth("remember", default=True)
+    return answer(
+        await run_in_threadpool(
+            predict.predict_images,
+            product,
+            DEFAULT_WORKSPACE,
+            uploads,
+            heads,
+            evidence=evidence,
+            remember=remember,
+        )
+    )
+
+
+@router.post(
+    "/embed",
+    response_model=schemas.EmbedAnswer,
+    openapi_extra=body_of({"images": IMAGES}, required=["images"]),
+)
+async def embed(request: Request) -> Response:
+    """Gives the vectors of images, as JSON or as an Arrow stream."""
+    product: Product = request.app.state.product
+    async with read_form(request, max_files=schemas.MAX_IMAGES) as form:
+        uploads = form.uploads("images", at_most=schemas.MAX_IMAGES)
+    found = await run_in_threadpool(search.embed, product, DEFAULT_WORKSPACE, uploads)
+    if arrow.MEDIA_TYPE in request.headers.get("accept", ""):
+        return _arrow(product, found)
+    space = {"id": product.space.id, **product.space.to_dict()}
+    entries = [_vector(u, f) for u, f in zip(uploads, found, strict=True)]
+    return answer({"space": space, "embeddings": entries})
+
+
+@router.post(
+    "/search",
+    response_model=schemas.SearchAnswer,
+    openapi_extra=body_of(
+        {
+            "image": form_field("one image file", "binary"),
+            "k": form_field("how many hits (default 10, at most 1000)", "integer"),
+            "dataset": form_field("only images of this dataset"),
+            "label": form_field("only images with this label"),
+        },
+        required=["image"],
+        json=schemas.SearchQuery,
+    ),
+)
+async def search_images(request: Request) -> Response:
+    """Finds the images most similar to an image, a known digest or a vector."""
+    product: Product = request.app.state.product
+    if is_json(request):
+        query = await read_json(request, schemas.SearchQuery)
+        return answer(await run_in_threadpool(_search_json, product, query))
+    async with read_form(request, max_files=1) as form:
+        upload = form.uploads("image", at_most=1)[0]
+        filters: dict[str, Any] = {
+            "k": form.whole("k", 10, low=1, high=schemas.MAX_HITS),
+            "dataset": form.text("dataset"),
+            "label": form.text("label"),
+        }
+    return answer(
+        await run_in_threadpool(search.search_image, product, DEFAULT_WORKSPACE, upload, **filters)
+    )
+
+
+@router.delete("/images/{digest}")
+def erase_image(request: Request, digest: str) -> Response:
+    """Erases an image everywhere; answers with the heads that were trained on it."""
+    return answer(erase.erase(request.app.state.product, DEFAULT_WORKSPACE, digest))
+
+
+@router.get("/spaces")
+def spaces(request: Request) -> Response:
+    """The backbones served and their identity."""
+    product: Product = request.app.state.product
+    space = {
+        "id": product.space.id,
+        **product.space.to_dict(),
+        "device": product.engine.device,
+        "default": True,
+    }
+    return answer({"spaces": [space]})
+
+
+def _search_json(product: Product, query: schemas.SearchQuery) -> dict[str, Any]:
+    filters: dict[str, Any] = {"k": query.k, "dataset": query.dataset, "label": query.label}
+    return search.search_known(
+        product, DEFAULT_WORKSPACE, digest=query.digest, vector=query.vector, **filters
+    )
+
+
+def _vector(upload: Upload, found: Embedded | Exception) -> dict[str, Any]:
+    if isinstance(found, Embedded):
+        return {
+            "filename": upload.filename,
+            "digest": found.digest,
+            "vector": found.embedding.tolist(),
+            "cached": found.cached,
+            "error": None,
+        }
+    return {
+        "filename": upload.filename,
+        "digest": None,
+        "vector": None,
+        "cached": False,
+        "error": problem(found),
+    }
+
+
+def _arrow(product: Product, found: list[Embedded | Exception]) -> Response:
+    good = []
+    for each in found:
+        if not isinstance(each, Embedded):
+            raise each  # a column of vectors has no place for an error
+        good.append(each)
+    matrix = np.stack([g.embedding for g in good])
+    stream = arrow.to_stream(product.space, [g.digest for g in good], matrix)
+    return Response(stream, media_type=arrow.MEDIA_TYPE)

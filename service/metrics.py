@@ -1,0 +1,72 @@
+"""Counters and times for Prometheus, summed over all workers. Knows not what is counted."""
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    generate_latest,
+    multiprocess,
+    values,
+)
+
+from service.product import Metrics
+
+COUNTERS = {
+    "forward_images": "Images that went through the backbone.",
+    "forward_batches": "Forward passes of the backbone.",
+    "cache_hits": "Images whose vectors were known already.",
+    "images_rejected": "Files that were no usable images.",
+    "predictions": "Answers given: one for each image and head.",
+}
+
+STAGES = ("wait", "decode", "forward", "heads", "write")
+
+STAGE_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+
+
+class PrometheusMetrics(Metrics):
+    """The service's metrics, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._counters = {
+            name: Counter(f"penultimate_{name}", text, registry=self._registry)
+            for name, text in COUNTERS.items()
+        }
+        self._stages = Histogram(
+            "penultimate_stage_seconds",
+            "Seconds spent in each stage of the road from bytes to answers.",
+            ["stage"],
+            buckets=STAGE_BUCKETS_S,
+            registry=self._registry,
+        )
+        self._requests = Histogram(
+            "penultimate_request_seconds",
+            "Seconds from a request's first byte to its answer.",
+            ["method", "route", "status"],
+            registry=self._registry,
+        )
+        for stage in STAGES:
+            self._stages.labels(stage)
+
+    def count(self, name: str, value: int = 1) -> None:
+        """Adds to the counter `penultimate_<name>_total`."""
+        if value:
+            self._counters[name].inc(value)
+
+    def time(self, stage: str, seconds: float) -> None:
+        """Adds one duration of a stage."""
+        self._stages.labels(stage).observe(seconds)
+
+    def request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Adds one request; `route` is the template, never the raw path."""
+        self._requests.labels(method, route, str(status)).observe(seconds)
+
+    def exposition(self) -> tuple[bytes, str]:
+        """(text, content type): this process's numbers, or the sum over all workers."""
+        registry = self._registry
+        if values.ValueClass is not values.MutexValue:
+            registry = CollectorRegistry()
+            multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # publishes types, but not here
+        return generate_latest(registry), CONTENT_TYPE_LATEST

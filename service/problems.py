@@ -1,0 +1,95 @@
+"""Every refusal as a problem object (RFC 9457): the one table of statuses. No web framework."""
+
+from typing import Any
+
+import classifiers.errors as heads
+import features.errors as images
+from service import errors as own
+
+STATUSES: dict[type[Exception], tuple[int, str, str]] = {
+    images.FeatureError: (500, "feature_error", "The feature store failed"),
+    images.ImageRejected: (422, "image_rejected", "Not a usable image"),
+    images.UnknownDigest: (404, "unknown_digest", "Unknown image"),
+    images.SpaceMismatch: (409, "space_mismatch", "Another embedding space"),
+    images.BackboneUnavailable: (503, "backbone_unavailable", "The backbone cannot be had"),
+    images.EngineFailed: (500, "engine_failed", "The backbone failed"),
+    images.StoreDamaged: (500, "store_damaged", "Stored data is damaged"),
+    images.StoreUnavailable: (503, "store_unavailable", "The store cannot be used"),
+    images.Overloaded: (503, "overloaded", "Too much work is waiting"),
+    heads.ClassifierError: (500, "classifier_error", "A head failed"),
+    heads.LabelProblems: (422, "labels_not_ready", "The labels cannot be learnt from"),
+    heads.BadRecipe: (422, "bad_recipe", "An option cannot be used"),
+    heads.BadRecipe: (422, "bad_option", "An option cannot be used"),
+    heads.NoSignal: (422, "no_signal", "The head learnt nothing"),
+    heads.SpaceMismatch: (409, "space_mismatch", "Another embedding space"),
+    heads.HeadDamaged: (500, "head_damaged", "A stored head is damaged"),
+    heads.HeadNotFound: (404, "head_not_found", "No such head"),
+    heads.TrainingCancelled: (409, "training_cancelled", "Training was cancelled"),
+    own.ServiceError: (500, "service_error", "The service failed"),
+    own.InvalidRequest: (422, "invalid_request", "Invalid request"),
+    own.NotFound: (404, "not_found", "Not found"),
+    own.Conflict: (409, "conflict", "Conflict"),
+    own.LabelsNotReady: (422, "labels_not_ready", "The labels cannot be learnt from"),
+    own.ArchiveRejected: (422, "archive_rejected", "The archive is refused"),
+    own.RequestTooLarge: (413, "request_too_large", "The request is too large"),
+    own.NothingAnswered: (422, "nothing_answered", "Nothing could be answered"),
+    own.CatalogUnavailable: (503, "catalog_unavailable", "The catalog cannot be used"),
+}
+"""Error class → (HTTP status, code, title). A class that is missing takes its parent's row."""
+
+UNAVAILABLE = 503
+
+UNAVAILABLE_S = 5
+"""Seconds after which asking again may help, where nothing better is known."""
+
+INTERNAL = {
+    "type": "about:blank",
+    "title": "Internal error",
+    "status": 500,
+    "detail": "Something went wrong that should not have.",
+    "code": "internal_error",
+    "hint": "The server's log says what; the request id finds the line.",
+}
+"""What a client sees of an error that has no row: nothing of its inside."""
+
+
+def problem(error: Exception) -> dict[str, Any]:
+    """An error as a problem object: type, title, status, detail, code, hint and maybe problems."""
+    row = _row(error)
+    if row is None:
+        return dict(INTERNAL)
+    status, code, title = row
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        "detail": str(error).encode(errors="replace").decode(),  # half a character is no JSON
+        "code": getattr(error, "code", code),
+        "hint": getattr(error, "hint", ""),
+    }
+    problems = [problem_entry(p) for p in getattr(error, "problems", ())]
+    return {**body, "problems": problems} if problems else body
+
+
+def retry_after_s(error: Exception) -> int | None:
+    """Whole seconds after which the same request may work, where that is known."""
+    if isinstance(error, images.Overloaded):
+        return max(1, round(error.retry_after_s))
+    row = _row(error)
+    return UNAVAILABLE_S if row is not None and row[0] == UNAVAILABLE else None
+
+
+def _row(error: Exception) -> tuple[int, str, str] | None:
+    return next((STATUSES[c] for c in type(error).__mro__ if c in STATUSES), None)
+
+
+def problem_entry(found: object) -> dict[str, Any]:
+    """One of several problems: code, detail, items, severity."""
+    if isinstance(found, dict):
+        return found
+    return {
+        "code": getattr(found, "code", ""),
+        "detail": getattr(found, "detail", str(found)),
+        "items": list(getattr(found, "items", ())),
+        "severity": getattr(found, "severity", "error"),
+    }

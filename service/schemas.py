@@ -1,0 +1,202 @@
+"""The shapes of the HTTP contract: they check what is read and describe what is answered."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MAX_IMAGES = 64
+MAX_HEADS = 10_000
+MAX_EVIDENCE = 20
+MAX_HITS = 1_000
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class PredictDigests(_Request):
+    """The JSON form of a prediction: images that are known already."""
+
+    digests: list[str] = Field(min_length=1, max_length=MAX_IMAGES)
+    heads: list[str] | None = Field(default=None, max_length=MAX_HEADS)
+    evidence: int = Field(default=0, ge=0, le=MAX_EVIDENCE)
+
+
+class SearchQuery(_Request):
+    """The JSON form of a search: exactly one of digest and vector."""
+
+    digest: str | None = None
+    vector: list[float] | None = Field(default=None, max_length=65_536)
+    k: int = Field(default=10, ge=1, le=MAX_HITS)
+    dataset: str | None = None
+    label: str | None = None
+
+
+class LabelEntry(_Request):
+    """One image's label and group; null leaves the group as it is and makes the label unknown."""
+
+    digest: str
+    label: str | None = None
+    group: str | None = None
+
+
+class LabelChanges(_Request):
+    """New labels for images of a dataset: all of them, or none."""
+
+    labels: list[LabelEntry] = Field(min_length=1, max_length=100_000)
+
+
+class LearnOptions(_Request):
+    """What may be said about how to learn."""
+
+    allow_no_signal: bool = Field(
+        default=False, description="Register the head even where it learnt nothing; it says so."
+    )
+    seed: int = Field(default=0, ge=0, lt=2**31, description="The same seed, the same head.")
+    author: str = Field(default="", max_length=200, description="Who answers for the head.")
+
+
+class LearnRequest(_Request):
+    """Asks for a head to be trained on a dataset."""
+
+    name: str = Field(examples=["pneumonia"])
+    dataset: str = Field(examples=["chest-xrays"])
+    task: Literal["auto", "binary", "multiclass"] = "auto"
+    options: LearnOptions = LearnOptions()
+
+
+class AliasTarget(_Request):
+    """Where an alias should point, and why."""
+
+    version: int = Field(ge=1)
+    reason: str = Field(default="", max_length=1_000)
+
+
+class Problem(BaseModel):
+    """A refusal (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    hint: str
+    problems: list[dict[str, Any]] | None = None
+
+
+class ImageEntry(BaseModel):
+    """An image of a prediction."""
+
+    filename: str | None
+    digest: str | None
+    cached: bool
+
+
+class Evidence(BaseModel):
+    """A labelled training image near the one that was asked about."""
+
+    digest: str
+    score: float = Field(description="Cosine similarity; higher is closer.")
+    label: str
+    filename: str | None
+    dataset: str | None
+    group: str | None
+
+
+class Prediction(BaseModel):
+    """What one head says of one image."""
+
+    model_config = ConfigDict(extra="allow")
+
+    head: str
+    version: int | None
+    task: str | None
+    label: str | None
+    probabilities: dict[str, float]
+    error: Problem | None = None
+
+
+class PredictResult(BaseModel):
+    """What every asked head says of one image."""
+
+    image: ImageEntry
+    predictions: list[Prediction]
+    evidence: list[Evidence]
+    error: Problem | None
+
+
+class PredictAnswer(BaseModel):
+    """The answer of a prediction, in the order sent."""
+
+    space: str
+    results: list[PredictResult]
+
+
+class EmbeddingEntry(BaseModel):
+    """The vector of one image."""
+
+    digest: str | None
+    vector: list[float] | None
+    cached: bool
+    filename: str | None = None
+    error: Problem | None = None
+
+
+class EmbedAnswer(BaseModel):
+    """The vectors of images, in the order sent, and the space they live in."""
+
+    space: dict[str, Any]
+    embeddings: list[EmbeddingEntry]
+
+
+class Hit(BaseModel):
+    """One similar image."""
+
+    digest: str
+    score: float = Field(description="Cosine similarity; higher is closer.")
+    filename: str | None
+    dataset: str | None
+    label: str | None
+    group: str | None
+
+
+class SearchAnswer(BaseModel):
+    """Similar images, best first, the query itself left out."""
+
+    space: str
+    hits: list[Hit]
+
+
+class Rejected(BaseModel):
+    """A file that was not taken, and why."""
+
+    filename: str | None
+    code: str
+    detail: str
+    hint: str = ""
+
+
+class IngestAnswer(BaseModel):
+    """What became of every file: added + known + rejected is what was sent."""
+
+    dataset: str
+    added: int
+    known: int
+    rejected: list[Rejected]
+    labels: dict[str, int]
+    images: list[dict[str, Any]]
+
+
+class JobAnswer(BaseModel):
+    """A job as it stands."""
+
+    id: str
+    kind: str
+    state: Literal["queued", "running", "succeeded", "failed", "cancelled"]
+    progress: float
+    stage: str
+    result: dict[str, Any] | None
+    error: Problem | None
+    created: str
+    started: str | None
+    finished: str | None

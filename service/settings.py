@@ -1,0 +1,98 @@
+"""Every setting with its default, unit and sentence. Knows nothing of what uses them."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Settings from the environment, prefix `PENULTIMATE_`. The reference page lists them."""
+
+    model_config = SettingsConfigDict(env_prefix="PENULTIMATE_", frozen=True, extra="ignore")
+
+    home: Path = Field(
+        default_factory=lambda: Path.home() / ".penultimate",
+        description="Folder that holds everything: catalog, records, index, images, heads, caches.",
+    )
+    catalog_url: str | None = Field(
+        default=None,
+        description="SQLAlchemy URL of the catalog; a SQLite file in the home folder by default.",
+    )
+    store_uri: str | None = Field(
+        default=None,
+        description="Folder or object-store URI of the records; a folder in the home by default.",
+    )
+    backbone: str = Field(
+        default="efficientnet_lite0",
+        description="Backbone: `efficientnet_lite0`, `lite1`, `lite2`, `timm/<name>`, "
+        "`torchvision/<name>`, or `toy` for tests.",
+    )
+    weights: Path | None = Field(
+        default=None,
+        description="Local weights file for the backbone (`.pth` state dict or `.safetensors`).",
+    )
+    device: Literal["auto", "cpu", "cuda", "reference"] = Field(
+        default="auto",
+        description="`cpu` runs OpenVINO, `cuda` torch on the GPU, `reference` torch eager; "
+        "`auto` takes the GPU when there is one.",
+    )
+    threads: int = Field(
+        default=0, ge=0, description="Threads of the engine; 0 means one for each core."
+    )
+    max_image_bytes: int = Field(
+        default=32 * 2**20, ge=1, description="Largest accepted image file, in bytes."
+    )
+    max_image_megapixels: float = Field(
+        default=100.0, gt=0, description="Largest accepted image, in millions of pixels."
+    )
+    max_image_side: int = Field(
+        default=32_000, ge=1, description="Longest accepted side of an image, in pixels."
+    )
+    max_request_bytes: int = Field(
+        default=256 * 2**20, ge=1, description="Largest accepted request body, in bytes."
+    )
+    max_images_per_ingest: int = Field(
+        default=1_000, ge=1, description="Most image files in one ingest request."
+    )
+    max_archive_members: int = Field(
+        default=20_000, ge=1, description="Most files in one uploaded archive."
+    )
+    max_archive_bytes: int = Field(
+        default=4 * 2**30, ge=1, description="Most bytes an uploaded archive may unpack to."
+    )
+    queue_images: int = Field(
+        default=1_024,
+        ge=1,
+        description="Images that may wait for the engine before requests are answered 503.",
+    )
+    max_batch: int = Field(default=16, ge=1, description="Most images in one forward pass.")
+    request_timeout_s: float = Field(
+        default=300.0, gt=0, description="Longest time one request may take, in seconds."
+    )
+    job_poll_ms: int = Field(
+        default=100, ge=10, description="How often the trainer looks for work, in milliseconds."
+    )
+    job_stale_s: float = Field(
+        default=15.0,
+        gt=0,
+        description="A running job whose trainer has not been heard of for this many seconds "
+        "counts as abandoned.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least severe log lines to write."
+    )
+    log_format: Literal["console", "json"] = Field(
+        default="console", description="`console` for people, `json` for machines."
+    )
+
+    @property
+    def effective_catalog_url(self) -> str:
+        """The catalog's URL, given or derived from the home folder."""
+        return self.catalog_url or f"sqlite:///{self.home / 'catalog.sqlite'}"
+
+    @property
+    def effective_store_uri(self) -> str:
+        """Where records live, given or derived from the home folder."""
+        return self.store_uri or str(self.home / "records")

@@ -1,0 +1,154 @@
+"""The trainer: one process that works off the job table. Knows nothing of who supervises it.
+
+Started as `python -m service.trainer` with a pipe for standard input: when the pipe closes, its
+supervisor is gone, and so is the trainer. A job that it was working on is found again by the next.
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
+from uuid import uuid4
+
+import structlog
+from classifiers.errors import TrainingCancelled
+
+from service.catalog import Job, Jobs
+from service.logs import configure_logs
+from service.names import trainer_prefix
+from service.problems import problem
+from service.product import Product
+from service.settings import Settings
+from service.wiring import build
+from service.workflows import heads
+from service.workflows.learn import Report, run_learning
+
+log = structlog.get_logger("trainer")
+
+REPORT_EVERY_S = 0.1
+BEAT_EVERY_S = 2.0
+RECOVER_EVERY_S = 5.0
+
+
+class Interrupted(Exception):
+    """The trainer should stop; the job it was doing goes back to the queue."""
+
+
+class Trainer:
+    """Claims jobs and does them, one at a time.
+
+    Args:
+        product: everything that is wired.
+        stopping: set by whoever wants it to stop.
+    """
+
+    def __init__(self, product: Product, stopping: Event) -> None:
+        self._product = product
+        self._jobs: Jobs = product.catalog.jobs
+        self._stopping = stopping
+        self._prefix = trainer_prefix(product.settings.home)
+        self._owner = f"{self._prefix}{os.getpid()}:{uuid4().hex[:8]}"
+
+    def run(self) -> None:
+        """Works until told to stop."""
+        self._recover(self._prefix)
+        for workspace in self._product.catalog.workspaces():
+            heads.sweep(self._product, workspace)
+        recovered = time.monotonic()
+        while not self._stopping.is_set():
+            job = self._jobs.claim(self._owner)
+            if job is not None:
+                self.work(job)
+                continue
+            if time.monotonic() - recovered > RECOVER_EVERY_S:
+                self._recover(None)
+                recovered = time.monotonic()
+            self._stopping.wait(self._product.settings.job_poll_ms / 1000)
+
+    def work(self, job: Job) -> None:
+        """Does one claimed job; whatever happens to it is in the job table afterwards."""
+        bound = log.bind(job=job.id, kind=job.kind)
+        bound.info("job started", attempt=job.attempts)
+        try:
+            with self._heart(job):
+                run_learning(self._product, job, self._owner, self._reporter(job))
+            bound.info("job succeeded")
+        except Interrupted:
+            self._jobs.give_back(job.id, self._owner)
+            bound.info("job given back")
+        except TrainingCancelled:
+            self._jobs.cancelled(job.id, self._owner)
+            bound.info("job cancelled")
+        except Exception as error:  # noqa: BLE001 - a job must end with its reason, whatever it is
+            said = problem(error)
+            self._jobs.fail(job.id, self._owner, said)
+            bound.warning(
+                "job failed", code=said["code"], exc_info=said["code"] == "internal_error"
+            )
+
+    def _recover(self, prefix: str | None) -> None:
+        stale_s = self._product.settings.job_stale_s
+        settled = self._jobs.recover(orphaned_owner_prefix=prefix, stale_s=stale_s)
+        if settled:
+            log.warning("jobs recovered", jobs=settled)
+
+    def _reporter(self, job: Job) -> Report:
+        last_time, last_stage = 0.0, ""
+
+        def report(stage: str, progress: float) -> None:
+            nonlocal last_time, last_stage
+            if self._stopping.is_set():
+                raise Interrupted
+            if stage == last_stage and time.monotonic() - last_time < REPORT_EVERY_S:
+                return
+            last_time, last_stage = time.monotonic(), stage
+            if not self._jobs.report(job.id, self._owner, stage=stage, progress=progress):
+                raise TrainingCancelled
+
+        return report
+
+    @contextmanager
+    def _heart(self, job: Job) -> Iterator[None]:
+        """Says every few seconds that the job is alive, also during one long step."""
+        done = Event()
+
+        def beat() -> None:
+            while not done.wait(BEAT_EVERY_S):
+                self._jobs.beat(job.id, self._owner)
+
+        thread = Thread(target=beat, name="heart", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+
+def main() -> None:
+    """Runs a trainer until its standard input closes or it is told to terminate."""
+    settings = Settings()
+    configure_logs(settings)
+    stopping = Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_die_with_supervisor, name="leash", daemon=True).start()
+    product = build(settings)
+    try:
+        Trainer(product, stopping).run()
+    finally:
+        product.close()
+
+
+def _die_with_supervisor() -> None:
+    # Not through sys.stdin: a thread that holds its lock breaks the interpreter's shutdown.
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

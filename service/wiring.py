@@ -1,0 +1,71 @@
+"""Builds everything from Settings, once. The only place where a part is told what it works with."""
+
+import os
+from pathlib import Path
+
+from features.embedder import Embedder
+from features.engine import open_engine
+from features.images import Limits
+from features.keys import EmbeddingSpace
+from service.catalog import Catalog
+from service.product import Metrics, NoMetrics, Product
+from service.settings import Settings
+from service.workflows import erase
+from service.workspace import Workspace, Workspaces
+
+
+def build(settings: Settings, metrics: Metrics | None = None) -> Product:
+    """The product: catalog migrated, engine open, interrupted erasures finished.
+
+    Raises:
+        BackboneUnavailable: the backbone or its weights cannot be had.
+        CatalogUnavailable: the catalog cannot be opened.
+        StoreUnavailable: the home folder cannot be written.
+    """
+    metrics = metrics or NoMetrics()
+    prepare_home(settings.home)
+    catalog = Catalog(settings.effective_catalog_url)
+    engine = open_engine(
+        settings.backbone,
+        weights=settings.weights,
+        device=settings.device,
+        cache=settings.home / "cache" / "engines",
+        threads=settings.threads,
+    )
+    embedder = Embedder(
+        engine,
+        limits=image_limits(settings),
+        decode_threads=settings.threads or os.cpu_count() or 1,
+        max_batch=settings.max_batch,
+        queue_images=settings.queue_images,
+        observer=metrics,
+    )
+    product = Product(
+        settings, catalog, engine, embedder, workspaces_of(settings, engine.space), metrics
+    )
+    erase.resume(product)
+    return product
+
+
+def image_limits(settings: Settings) -> Limits:
+    """The limits of one image."""
+    return Limits(
+        max_bytes=settings.max_image_bytes,
+        max_megapixels=settings.max_image_megapixels,
+        max_side=settings.max_image_side,
+    )
+
+
+def workspaces_of(settings: Settings, space: EmbeddingSpace) -> Workspaces:
+    """Opens each workspace's places when they are first asked for."""
+    return Workspaces(
+        lambda name: Workspace(
+            name, home=settings.home, store_uri=settings.effective_store_uri, space=space
+        )
+    )
+
+
+def prepare_home(home: Path) -> None:
+    """Makes the home folder, readable by its owner alone."""
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    (home / "run").mkdir(exist_ok=True, mode=0o700)

@@ -1,0 +1,120 @@
+"""The library of heads as people see it: what there is, what each says of itself, who answers."""
+
+from typing import Any
+
+from service.catalog import CHAMPION, HeadEntry, Version
+from service.errors import NotFound
+from service.names import check_alias
+from service.product import Product
+
+
+def list_all(product: Product, workspace: str) -> dict[str, Any]:
+    """The answer of `GET /v1/heads`."""
+    return {"heads": [_head(e) for e in product.catalog.heads.entries(workspace)]}
+
+
+def show(product: Product, workspace: str, name: str) -> dict[str, Any]:
+    """The answer of `GET /v1/heads/{h}`: versions, aliases, champion."""
+    return _head(product.catalog.heads.entry(workspace, name))
+
+
+def card(product: Product, workspace: str, name: str, version: int) -> dict[str, Any]:
+    """The answer of `GET /v1/heads/{h}/versions/{v}`: what the version says of itself."""
+    found = find_version(product, workspace, name, version)
+    said = product.workspaces[workspace].zoo.load(found.artefact).card.to_dict()
+    return {
+        **said,
+        "name": name,
+        "version": version,
+        "artefact": found.artefact,
+        "dataset": found.dataset,
+        "registered": found.created,
+    }
+
+
+def find_version(product: Product, workspace: str, name: str, version: int) -> Version:
+    """One version of a head.
+
+    Raises:
+        NotFound: there is no such head or version.
+    """
+    entry = product.catalog.heads.entry(workspace, name)
+    found = next((v for v in entry.versions if v.version == version), None)
+    if found is None:
+        raise NotFound(
+            "version", f"{name}@{version}", hint=f"GET /v1/heads/{name} lists its versions."
+        )
+    return found
+
+
+def point(
+    product: Product, workspace: str, name: str, alias: str, version: int, reason: str
+) -> dict[str, Any]:
+    """Points an alias to a version; answers with the head."""
+    product.catalog.heads.point(
+        workspace, name, check_alias(alias), version, reason=reason, actor="anonymous"
+    )
+    return show(product, workspace, name)
+
+
+def history(product: Product, workspace: str, name: str) -> dict[str, Any]:
+    """The answer of `GET /v1/heads/{h}/history`, newest first."""
+    return {
+        "head": name,
+        "history": [
+            {
+                "alias": m.alias,
+                "version": m.version,
+                "previous": m.previous,
+                "reason": m.reason,
+                "actor": m.actor,
+                "at": m.at,
+            }
+            for m in product.catalog.heads.history(workspace, name)
+        ],
+    }
+
+
+def delete_head(product: Product, workspace: str, name: str) -> dict[str, Any]:
+    """Deletes a head with all its versions."""
+    _drop(product, workspace, product.catalog.heads.remove(workspace, name, actor="anonymous"))
+    return {"head": name, "deleted": True}
+
+
+def delete_version(product: Product, workspace: str, name: str, version: int) -> dict[str, Any]:
+    """Deletes one version; a champion is succeeded by the newest version left."""
+    unused = product.catalog.heads.remove_version(workspace, name, version, actor="anonymous")
+    _drop(product, workspace, unused)
+    return {"head": name, "version": version, "deleted": True}
+
+
+def sweep(product: Product, workspace: str) -> int:
+    """Removes artefacts that no version uses: what a crash left between artefact and row."""
+    zoo = product.workspaces[workspace].zoo
+    unused = set(zoo.artefacts()) - product.catalog.heads.artefacts(workspace)
+    _drop(product, workspace, unused)
+    return len(unused)
+
+
+def _drop(product: Product, workspace: str, artefacts: set[str]) -> None:
+    for artefact in artefacts:
+        product.workspaces[workspace].zoo.remove(artefact)
+
+
+def _head(entry: HeadEntry) -> dict[str, Any]:
+    return {
+        "name": entry.name,
+        "created": entry.created,
+        "champion": entry.aliases.get(CHAMPION),
+        "aliases": dict(entry.aliases),
+        "versions": [
+            {
+                "version": v.version,
+                "space": v.space_id,
+                "dataset": v.dataset,
+                "artefact": v.artefact,
+                "created": v.created,
+            }
+            for v in entry.versions
+        ],
+    }

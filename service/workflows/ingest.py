@@ -1,0 +1,152 @@
+"""Labelled files into a dataset: known, new or rejected with a reason; in = out, safe to repeat."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from features.embedder import Embedded
+from features.keys import Vectors
+from service.catalog import Labelled
+from service.errors import InvalidRequest
+from service.names import check_name, check_text, clean_filename
+from service.problems import problem
+from service.product import Product
+from service.workspace import Workspace
+
+BATCH = 64
+"""Images that are made durable together."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledUpload:
+    """One file with what was said of it.
+
+    Args:
+        filename: as the client named it.
+        data: its bytes.
+        label: what it shows, if that is known.
+        group: what ties it to others.
+        split: `train`, `test` or None.
+    """
+
+    filename: str | None
+    data: bytes
+    label: str | None = None
+    group: str | None = None
+    split: str | None = None
+
+
+def ingest(
+    product: Product, workspace: str, dataset: str, uploads: Iterable[LabelledUpload]
+) -> dict[str, Any]:
+    """Adds files to a dataset, which is made if it is new; all that it counts is durable.
+
+    Args:
+        product: everything that is wired.
+        workspace: whose dataset.
+        dataset: its name.
+        uploads: the files, read as they are needed.
+
+    Returns:
+        The answer of `POST /v1/datasets/{d}/images`.
+    """
+    check_name("dataset", dataset)
+    product.catalog.datasets.add(workspace, dataset, [])
+    states: Counter[str] = Counter()
+    entries: list[dict[str, Any]] = []
+    rejected: list[dict[str, Any]] = []
+    for batch in _batches(uploads):
+        for entry in _ingest_batch(product, workspace, dataset, batch):
+            if "code" in entry:
+                rejected.append(entry)
+            else:
+                states[entry["state"]] += 1
+                entries.append(entry)
+    return {
+        "dataset": dataset,
+        "added": states["added"],
+        "known": states["known"],
+        "rejected": rejected,
+        "labels": product.catalog.datasets.summary(workspace, dataset).labels,
+        "images": entries,
+    }
+
+
+def _ingest_batch(
+    product: Product, workspace: str, dataset: str, batch: list[LabelledUpload]
+) -> list[dict[str, Any]]:
+    place = product.workspaces[workspace]
+    texts = [_checked(upload) for upload in batch]
+    embedded = product.embedder.embed(
+        [(u.filename, u.data) for u in batch], place.store, remember="now"
+    )
+    good: list[Labelled] = []
+    for upload, text, found in zip(batch, texts, embedded, strict=True):
+        if isinstance(found, Embedded) and isinstance(text, Labelled):
+            place.blobs.put(upload.data)
+            good.append(Labelled(found.digest, text.label, text.group, text.split, text.filename))
+    added, _ = product.catalog.datasets.add(workspace, dataset, good)
+    _heal(place, batch, embedded)
+    new = set(added)
+    return [
+        _entry(upload, text, found, new)
+        for upload, text, found in zip(batch, texts, embedded, strict=True)
+    ]
+
+
+def _heal(
+    place: Workspace, batch: list[LabelledUpload], embedded: Sequence[Embedded | Exception]
+) -> None:
+    """Puts back what an erasure that ended between our writes has taken away again."""
+    for upload, found in zip(batch, embedded, strict=True):
+        if isinstance(found, Embedded):
+            if found.digest not in place.store:
+                vectors = Vectors(found.embedding[np.newaxis], found.stages[np.newaxis])
+                place.store.put([found.digest], vectors)
+            if not place.blobs.has(found.digest):
+                place.blobs.put(upload.data)
+
+
+def _entry(
+    upload: LabelledUpload, text: Labelled | Exception, found: object, new: set[str]
+) -> dict[str, Any]:
+    for outcome in (found, text):
+        if isinstance(outcome, Exception):
+            said = problem(outcome)
+            return {
+                "filename": upload.filename,
+                "code": said["code"],
+                "detail": getattr(outcome, "detail", said["detail"]),
+                "hint": said["hint"],
+            }
+    assert isinstance(found, Embedded)  # noqa: S101 - it is either that or an exception
+    state = "added" if found.digest in new else "known"
+    new.discard(found.digest)
+    return {"filename": upload.filename, "digest": found.digest, "state": state}
+
+
+def _checked(upload: LabelledUpload) -> Labelled | Exception:
+    """What was said of a file, checked; an exception in its place where it cannot be kept."""
+    try:
+        split = check_text("split", upload.split)
+        if split not in (None, "train", "test"):
+            return InvalidRequest(f"'{split}' is not a split.", hint="Use train or test.")
+        return Labelled(
+            digest="",
+            label=check_text("label", upload.label),
+            group=check_text("group", upload.group),
+            split=split,
+            filename=clean_filename(upload.filename),
+        )
+    except InvalidRequest as error:
+        return error
+
+
+def _batches(uploads: Iterable[LabelledUpload]) -> Iterator[list[LabelledUpload]]:
+    waiting = iter(uploads)
+    while batch := list(islice(waiting, BATCH)):
+        yield batch

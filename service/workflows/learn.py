@@ -1,0 +1,144 @@
+"""A dataset becomes a head: asked for in the service, done in the trainer, visible to all after."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from classifiers.errors import TrainingCancelled
+from classifiers.head import Head
+from classifiers.labels import LabelSet, find_problems
+from classifiers.recipe import Recipe
+from classifiers.training import learn
+
+from features.embedder import Embedded
+from features.errors import UnknownDigest
+from features.keys import Vectors
+from service.catalog import Job
+from service.errors import LabelsNotReady
+from service.names import check_name
+from service.problems import problem_entry
+from service.product import Product
+from service.schemas import LearnOptions
+from service.workflows.datasets import label_set
+
+Report = Callable[[str, float], None]
+"""Told (stage, progress 0 to 1); raises TrainingCancelled where the work should stop."""
+
+BATCH = 64
+
+
+def request_learning(
+    product: Product,
+    workspace: str,
+    *,
+    name: str,
+    dataset: str,
+    task: str,
+    options: LearnOptions,
+    idempotency_key: str | None = None,
+) -> Job:
+    """Queues the training of a head, once its labels are known to be fit for it.
+
+    Raises:
+        NotFound: there is no such dataset.
+        LabelsNotReady: it cannot be learnt from; every reason is named.
+        Conflict: the idempotency key belongs to another request.
+    """
+    check_name("head", name)
+    checked_labels(product, workspace, dataset)
+    request = {
+        "name": name,
+        "dataset": dataset,
+        "task": task,
+        "options": options.model_dump(exclude_defaults=True),
+        "space": product.space.to_dict(),
+    }
+    return product.catalog.jobs.submit(workspace, "learn", request, idempotency_key)
+
+
+def checked_labels(product: Product, workspace: str, dataset: str) -> LabelSet:
+    """The dataset's labels, if a head can be trained on them.
+
+    Raises:
+        LabelsNotReady: it cannot; every reason is named.
+    """
+    labels = label_set(product.catalog.datasets.images(workspace, dataset))
+    problems = find_problems(labels)
+    errors = [p for p in problems if p.severity == "error"]
+    if errors:
+        raise LabelsNotReady(
+            f"Dataset '{dataset}' cannot be learnt from: " + " ".join(p.detail for p in errors),
+            hint=f"PUT /v1/datasets/{dataset}/labels changes labels; "
+            f"POST /v1/datasets/{dataset}/images adds images.",
+            problems=[problem_entry(p) for p in problems],
+        )
+    return labels
+
+
+def run_learning(product: Product, job: Job, owner: str, report: Report) -> None:
+    """Does a queued job: vectors, evaluation, fit, artefact, and last the catalog's row.
+
+    Raises:
+        TrainingCancelled: somebody cancelled it.
+        Exception: it failed; the caller writes down why.
+    """
+    asked = job.request
+    report("checking labels", 0.0)
+    labels = checked_labels(product, job.workspace, asked["dataset"])
+    X = _vectors(product, job.workspace, labels.digests, report)
+    options = LearnOptions.model_validate(asked["options"])
+    head = learn(
+        X,
+        labels,
+        name=asked["name"],
+        space_id=product.space.id,
+        blocks=[(b.name, b.start, b.stop) for b in product.space.blocks],
+        recipe=Recipe(seed=options.seed),
+        task=asked["task"],
+        author=options.author,
+        allow_no_signal=options.allow_no_signal,
+        progress=lambda stage, part: report(stage, 0.2 + 0.78 * part),
+    )
+    report("registering", 0.98)
+    _register(product, job, owner, head, labels)
+
+
+def _register(product: Product, job: Job, owner: str, head: Head, labels: LabelSet) -> None:
+    artefact = product.workspaces[job.workspace].zoo.add(head)
+    catalog = product.catalog
+    with catalog.database.write() as connection:
+        version = catalog.heads.register(
+            connection,
+            job.workspace,
+            job.request["name"],
+            artefact=artefact,
+            space_id=product.space.id,
+            dataset=job.request["dataset"],
+            training=dict(zip(labels.digests, labels.labels, strict=True)),
+            actor="trainer",
+        )
+        result = {"head": job.request["name"], "version": version}
+        if not catalog.jobs.succeed(connection, job.id, owner, result):
+            raise TrainingCancelled
+
+
+def _vectors(
+    product: Product, workspace: str, digests: tuple[str, ...], report: Report
+) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """X: float32 (n_images, width), from the records; what is missing there from the bytes."""
+    place = product.workspaces[workspace]
+    missing = [d for d in digests if d not in place.store]
+    for start in range(0, len(missing), BATCH):
+        report("embedding", 0.2 * start / len(missing))
+        files = [(d, place.blobs.get(d)) for d in missing[start : start + BATCH]]
+        for found in product.embedder.embed(files, place.store, remember="now"):
+            if not isinstance(found, Embedded):
+                raise found
+    report("reading vectors", 0.2)
+    try:
+        vectors: Vectors = place.store.rows(digests)
+    except UnknownDigest as error:
+        raise LabelsNotReady(
+            f"{len(error.digests)} images were erased meanwhile.", hint="Ask again."
+        ) from error
+    return vectors.matrix()

@@ -1,0 +1,198 @@
+"""Images in, every asked head's answer out, at the cost of one look at each image."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from features.embedder import Embedded
+from features.errors import UnknownDigest
+from features.keys import Vectors
+from service.errors import NothingAnswered
+from service.problems import problem
+from service.product import Product, Upload
+from service.serving import Asked, ServedHeads
+from service.workspace import Workspace
+
+Answer = dict[str, Any]
+
+
+def predict_images(
+    product: Product,
+    workspace: str,
+    images: Sequence[Upload],
+    heads: Sequence[str] | None,
+    *,
+    evidence: int = 0,
+    remember: bool = True,
+) -> Answer:
+    """Answers for images whose bytes were sent.
+
+    Args:
+        product: everything that is wired.
+        workspace: whose heads and records.
+        images: what was sent; they are never kept, only their vectors may be.
+        heads: references; None asks for the champion of every head.
+        evidence: how many of each head's nearest training images to name.
+        remember: whether the vectors may be kept.
+
+    Returns:
+        The answer of `POST /v1/predict`.
+
+    Raises:
+        NothingAnswered: not one image could be answered.
+        Overloaded: too much work is waiting.
+    """
+    place = product.workspaces[workspace]
+    embedded = product.embedder.embed(
+        [(u.filename, u.data) for u in images],
+        place.store,
+        remember="later" if remember else "no",
+    )
+    results = [
+        _entry(upload.filename, found) for upload, found in zip(images, embedded, strict=True)
+    ]
+    good = [found for found in embedded if isinstance(found, Embedded)]
+    return _answer(product, place, results, good, heads, evidence)
+
+
+def predict_digests(
+    product: Product,
+    workspace: str,
+    digests: Sequence[str],
+    heads: Sequence[str] | None,
+    *,
+    evidence: int = 0,
+) -> Answer:
+    """Answers for images that are known; the arguments are those of `predict_images`."""
+    place = product.workspaces[workspace]
+    known = place.store.get(digests)
+    found = [
+        Embedded(d, known[d].embedding, known[d].stages, cached=True)
+        if d in known
+        else UnknownDigest([d])
+        for d in digests
+    ]
+    product.metrics.count("cache_hits", len(known))
+    results = [_entry(None, f, digest=d) for d, f in zip(digests, found, strict=True)]
+    good = [f for f in found if isinstance(f, Embedded)]
+    return _answer(product, place, results, good, heads, evidence)
+
+
+def _entry(
+    filename: str | None, found: Embedded | Exception, digest: str | None = None
+) -> dict[str, Any]:
+    failed = isinstance(found, Exception)
+    return {
+        "image": {
+            "filename": filename,
+            "digest": digest if isinstance(found, Exception) else found.digest,
+            "cached": False if isinstance(found, Exception) else found.cached,
+        },
+        "predictions": [],
+        "evidence": [],
+        "error": problem(found) if failed and isinstance(found, Exception) else None,
+    }
+
+
+def _answer(
+    product: Product,
+    place: Workspace,
+    results: list[dict[str, Any]],
+    good: list[Embedded],
+    heads: Sequence[str] | None,
+    evidence: int,
+) -> Answer:
+    served = product.served(place.name)
+    asked = served.ask(heads)
+    with product.metrics.timed("heads"):
+        predictions = _predictions(served, asked, good)
+    answered = [r for r in results if r["error"] is None]
+    for result, embedded, of_image in zip(answered, good, predictions, strict=True):
+        result["predictions"] = of_image
+        if evidence:
+            _add_evidence(product, place, served, asked, embedded, result, evidence)
+    answer = {"space": place.space.id, "results": results}
+    if not answered or (asked and all(a.error is not None for a in asked)):
+        raise NothingAnswered(answer, _problems(results, asked))
+    return answer
+
+
+def _predictions(
+    served: ServedHeads, asked: Sequence[Asked], images: Sequence[Embedded]
+) -> list[list[dict[str, Any]]]:
+    if not images:
+        return []
+    vectors = Vectors(np.stack([i.embedding for i in images]), np.stack([i.stages for i in images]))
+    able = [a for a in asked if a.error is None]
+    tables = iter(served.probabilities(vectors.matrix(), able) if able else [])
+    columns = [
+        _column(a, next(tables).tolist()) if a.error is None else [_failed(a)] * len(images)
+        for a in asked
+    ]
+    return [[column[i] for column in columns] for i in range(len(images))]
+
+
+def _column(asked: Asked, rows: list[list[float]]) -> list[dict[str, Any]]:
+    assert asked.card is not None  # noqa: S101 - a head without an error has a card
+    classes, task = asked.card.classes, asked.card.task
+    return [
+        {
+            "head": asked.name,
+            "version": asked.version,
+            "task": task,
+            "label": classes[row.index(max(row))],
+            "probabilities": dict(zip(classes, row, strict=True)),
+            "error": None,
+        }
+        for row in rows
+    ]
+
+
+def _failed(asked: Asked) -> dict[str, Any]:
+    assert asked.error is not None  # noqa: S101 - called for heads with an error alone
+    return {
+        "head": asked.name,
+        "version": asked.version,
+        "task": None,
+        "label": None,
+        "probabilities": {},
+        "error": problem(asked.error),
+    }
+
+
+def _add_evidence(
+    product: Product,
+    place: Workspace,
+    served: ServedHeads,
+    asked: Sequence[Asked],
+    embedded: Embedded,
+    result: dict[str, Any],
+    k: int,
+) -> None:
+    for prediction, head in zip(result["predictions"], asked, strict=True):
+        if head.error is not None:
+            continue
+        labels = served.training_labels(head)
+        hits = place.store.search(
+            embedded.embedding, k, among=labels.keys(), exclude=(embedded.digest,)
+        )
+        known = product.catalog.datasets.describe(place.name, [h.digest for h in hits])
+        prediction["evidence"] = [
+            {
+                "digest": h.digest,
+                "score": h.score,
+                "label": labels[h.digest],
+                "filename": known[h.digest][1].filename if h.digest in known else None,
+                "dataset": known[h.digest][0] if h.digest in known else None,
+                "group": known[h.digest][1].group if h.digest in known else None,
+            }
+            for h in hits
+        ]
+    every = {e["digest"]: e for p in result["predictions"] for e in p.get("evidence", ())}
+    result["evidence"] = sorted(every.values(), key=lambda e: -e["score"])[:k]
+
+
+def _problems(results: list[dict[str, Any]], asked: Sequence[Asked]) -> list[dict[str, Any]]:
+    of_images = [r["error"] for r in results if r["error"] is not None]
+    return of_images + [problem(a.error) for a in asked if a.error is not None]

@@ -1,0 +1,98 @@
+"""Similar images, and the vectors themselves: filters first, hits joined with the catalog."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from features.embedder import Embedded
+from service.catalog import Labelled
+from service.errors import InvalidRequest
+from service.product import Product, Upload
+
+
+def search_image(
+    product: Product,
+    workspace: str,
+    image: Upload,
+    *,
+    k: int,
+    dataset: str | None,
+    label: str | None,
+) -> dict[str, Any]:
+    """The nearest images to one whose bytes were sent; nothing of it is kept."""
+    place = product.workspaces[workspace]
+    found = product.embedder.embed([(image.filename, image.data)], place.store, remember="no")[0]
+    if not isinstance(found, Embedded):
+        raise found
+    return _search(product, workspace, found.embedding, k, dataset, label, exclude=found.digest)
+
+
+def search_known(
+    product: Product,
+    workspace: str,
+    *,
+    digest: str | None,
+    vector: Sequence[float] | None,
+    k: int,
+    dataset: str | None,
+    label: str | None,
+) -> dict[str, Any]:
+    """The nearest images to a known one, or to a vector of this space: exactly one of the two."""
+    if (digest is None) == (vector is None):
+        raise InvalidRequest(
+            "A search needs exactly one of digest and vector.", hint="Or send an image as a form."
+        )
+    if digest is not None:
+        query = product.workspaces[workspace].store.rows([digest]).embeddings[0]
+        return _search(product, workspace, query, k, dataset, label, exclude=digest)
+    query = np.asarray(vector, dtype=np.float32)
+    if query.shape != (product.space.dim,) or not np.isfinite(query).all() or not query.any():
+        raise InvalidRequest(
+            f"The vector must be {product.space.dim} finite numbers, not all zero.",
+            hint="POST /v1/embed gives vectors of this space.",
+        )
+    return _search(product, workspace, query, k, dataset, label)
+
+
+def embed(product: Product, workspace: str, images: Sequence[Upload]) -> list[Embedded | Exception]:
+    """The vectors of images, in the order sent, an exception in the place of a bad one."""
+    place = product.workspaces[workspace]
+    return list(product.embedder.embed([(u.filename, u.data) for u in images], place.store))
+
+
+def _search(
+    product: Product,
+    workspace: str,
+    query: npt.NDArray[np.float32],
+    k: int,
+    dataset: str | None,
+    label: str | None,
+    exclude: str | None = None,
+) -> dict[str, Any]:
+    among = None
+    if dataset is not None or label is not None:
+        among = product.catalog.datasets.digests(workspace, dataset, label)
+    hits = product.workspaces[workspace].store.search(
+        query, k, among=among, exclude=() if exclude is None else (exclude,)
+    )
+    known = product.catalog.datasets.describe(workspace, [h.digest for h in hits], dataset)
+    return {
+        "space": product.space.id,
+        "hits": [
+            {"digest": h.digest, "score": h.score, **_described(known.get(h.digest))} for h in hits
+        ],
+    }
+
+
+def _described(entry: tuple[str, Labelled] | None) -> dict[str, Any]:
+    if entry is None:
+        return {"filename": None, "dataset": None, "label": None, "group": None}
+    dataset, image = entry
+    return {
+        "filename": image.filename,
+        "dataset": dataset,
+        "label": image.label,
+        "group": image.group,
+    }

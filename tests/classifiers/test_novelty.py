@@ -1,0 +1,72 @@
+"""Novelty: foreign vectors stand out, the own kind raises alarms at the stated rate."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from classifiers.novelty import Novelty, fit_novelty
+
+DIM = 96
+
+
+def kind(seed: int, n: int, centre: int = 0) -> np.ndarray:
+    """Unit vectors that lie near a few directions of their own, as images of one kind do."""
+    shape = np.random.default_rng(centre)
+    mean, axes = shape.normal(size=DIM), shape.normal(size=(6, DIM))
+    rng = np.random.default_rng(seed)
+    rows = mean + 0.5 * rng.normal(size=(n, 6)) @ axes + 0.1 * rng.normal(size=(n, DIM))
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
+
+
+@pytest.mark.parametrize("n", [30, 300])
+def test_foreign_vectors_are_stranger_than_the_own_kind(n: int) -> None:
+    model = fit_novelty(kind(1, n))
+    own, foreign = model.distance(kind(2, 500)), model.distance(kind(3, 500, centre=9))
+    truth = np.r_[np.zeros(500), np.ones(500)]
+    assert roc_auc_score(truth, np.r_[own, foreign]) > 0.99
+    assert np.mean(model.p_value(kind(3, 500, centre=9)) <= 0.05) > 0.95
+
+
+def test_the_own_kind_raises_alarms_at_the_stated_rate() -> None:
+    rates = [
+        np.mean(fit_novelty(kind(10 + seed, 200)).p_value(kind(50 + seed, 400)) <= 0.05)
+        for seed in range(12)
+    ]
+    assert 0.02 < np.mean(rates) < 0.08
+
+
+def test_images_of_a_group_are_held_out_together() -> None:
+    one_each = kind(1, 40)
+    copies = np.repeat(one_each, 5, axis=0) + np.float32(1e-4)
+    groups = np.repeat(np.arange(40), 5)
+    fresh = kind(2, 400)
+    fooled = np.mean(fit_novelty(copies).p_value(fresh) <= 0.05)
+    honest = np.mean(fit_novelty(copies, groups).p_value(fresh) <= 0.05)
+    assert honest < 0.15 < fooled
+
+
+def test_the_distance_is_mahalanobis_under_the_fitted_covariance() -> None:
+    model = fit_novelty(kind(1, 60))
+    precision = model.residual * np.eye(DIM) - model.directions.T.astype(float) @ model.directions
+    x = kind(2, 5)
+    expected = [(row - model.mean) @ precision @ (row - model.mean) for row in x.astype(float)]
+    assert model.distance(x) == pytest.approx(expected, rel=1e-4)
+    assert np.linalg.eigvalsh(precision).min() > 0
+
+
+def test_it_survives_the_way_to_disk_and_refuses_what_does_not_fit() -> None:
+    model = fit_novelty(kind(1, 700))
+    arrays = model.to_arrays()
+    again = Novelty.from_arrays(arrays)
+    x = kind(2, 50)
+    assert again.p_value(x).tolist() == model.p_value(x).tolist()
+    with pytest.raises(ValueError, match="fit together"):
+        Novelty.from_arrays({**arrays, "mean": arrays["mean"][:-1]})
+    with pytest.raises(ValueError, match="finite"):
+        Novelty.from_arrays({**arrays, "residual": np.array([np.nan])})
+
+
+def test_identical_images_and_few_images_do_not_break_it() -> None:
+    same = np.repeat(kind(1, 1), 10, axis=0)
+    assert np.isfinite(fit_novelty(same).p_value(kind(2, 3))).all()
+    assert np.isfinite(fit_novelty(kind(1, 3)).p_value(kind(2, 3))).all()

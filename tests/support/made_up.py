@@ -1,0 +1,41 @@
+"""Digests and vectors made up for tests, and the folders they may be found in."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from features.keys import Vectors
+from features.testing import ToyBackbone
+
+SPACE = ToyBackbone.space
+
+
+def name(number: int) -> str:
+    """Return a digest for a number."""
+    return hashlib.sha256(str(number).encode()).hexdigest()
+
+
+def names(count: int, start: int = 0) -> list[str]:
+    """Return the digests of numbers in a row."""
+    return [name(start + i) for i in range(count)]
+
+
+def made(count: int, seed: int = 0) -> Vectors:
+    """Return random vectors of the toy space."""
+    generator = np.random.default_rng(seed)
+    return Vectors(
+        generator.standard_normal((count, SPACE.dim), np.float32),
+        generator.standard_normal((count, SPACE.stages_dim), np.float32),
+    )
+
+
+def one(vector: list[float]) -> Vectors:
+    """Return the vectors of one image whose embedding begins with these numbers."""
+    padded = np.array([[*vector, *[0.0] * (SPACE.dim - len(vector))]], np.float32)
+    return Vectors(padded, np.zeros((1, SPACE.stages_dim), np.float32))
+
+
+def everything_under(folder: Path) -> bytes:
+    """Return the bytes of all files, one after the other."""
+    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
