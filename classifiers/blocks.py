@@ -91,7 +91,7 @@ def _is_below(block: Block, name: str) -> bool:
     return block.name == name or block.name.startswith(f"{name}.")
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]  # numba publishes no types
+@numba.njit(cache=True, nogil=True)
 def _scale(X: Any, starts: Any, stops: Any, by_length: bool, scaled: Any) -> None:  # noqa: ANN401, FBT001  numba's own types
     for row in range(X.shape[0]):
         for block in range(starts.size):

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from classifiers.card import Card
-
     from classifiers.labels import Problem
 
 
@@ -39,7 +38,7 @@ class LabelProblems(ClassifierError):
         self.problems = tuple(problems)
         errors = [problem for problem in self.problems if problem.severity == "error"]
         super().__init__(
-            "; ".join(problem.detail for problem in errors) or "the labels have no error",
+            " ".join(problem.detail for problem in errors) or "The labels have no error.",
             hint="Correct the labels of the dataset, then learn again.",
         )
 

@@ -3,9 +3,8 @@
 Knows nothing of LightGBM: what learns is handed in.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +13,15 @@ from classifiers.baseline import fit_baseline
 from classifiers.blocks import Block
 from classifiers.folds import Fold, Plan
 from classifiers.parallel import Tick, run_jobs
-from classifiers.statistics import Estimate, Measure, Pass, Scored, auc, balanced_accuracy, cv_sharing
+from classifiers.statistics import (
+    Estimate,
+    Measure,
+    Pass,
+    Scored,
+    auc,
+    balanced_accuracy,
+    cv_sharing,
+)
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -24,12 +31,10 @@ SIGNIFICANCE = 0.05
 """A head has signal if chance would give its AUC, or a better one, more rarely than this."""
 
 Scorer = Callable[[Float32], Float64]
+"""Columns in, probabilities out: float64 (n_images, n_classes)."""
 
-
-class Learner(Protocol):
-    """Fits a head to columns and classes, and returns its probabilities as a function."""
-
-    def __call__(self, Z: Float32, y: IntArray, tick: Tick) -> Scorer: ...
+Learner = Callable[[Float32, IntArray, Tick], Scorer]
+"""Fits a head to columns and class numbers, ticking as it goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,7 @@ class Evaluation:
         return self.p_value < SIGNIFICANCE
 
 
-def evaluate(  # noqa: PLR0913  the data, and how to learn from them
+def evaluate(
     Z: Float32,
     y: IntArray,
     groups: IntArray,
@@ -77,32 +82,18 @@ def evaluate(  # noqa: PLR0913  the data, and how to learn from them
         threads: how many folds are learnt at once; the result does not depend on it.
         report: called with the share done; what it raises stops the evaluation.
     """
-
-    def job(fold: Fold) -> Callable[[Tick], tuple[Float64, Float64]]:
-        learnt, held_out = fold
-
-        def run(tick: Tick) -> tuple[Float64, Float64]:
-            opponent = fit_baseline(Z[learnt], y[learnt], blocks)
-            tick(0.1)
-            head = learner(Z[learnt], y[learnt], lambda share: tick(0.1 + 0.9 * share))
-            return head(Z[held_out]), opponent(Z[held_out])
-
-        return run
-
-    found = run_jobs([job(fold) for fold in plan.folds], threads, report)
+    jobs = [_job(Z, y, fold, blocks, learner) for fold in plan.folds]
+    found = run_jobs(jobs, threads, report)
     sharing = cv_sharing(plan.n_folds, len(plan.repeats))
     head, opponent = (
         Scored(y, groups, _passes(plan, [pair[which] for pair in found]), sharing)
         for which in (0, 1)
     )
-    value = _auc(head)
+    figures = _figures(head)
     return Evaluation(
-        metrics={"auc": value.measure(), "balanced_accuracy": balanced_accuracy(head).measure()},
-        baseline={
-            "auc": _auc(opponent).measure(),
-            "balanced_accuracy": balanced_accuracy(opponent).measure(),
-        },
-        p_value=value.p_value,
+        metrics=_measures(figures),
+        baseline=_measures(_figures(opponent)),
+        p_value=figures["auc"].p_value,
         probabilities=np.mean([one.probabilities for one in head.passes], axis=0),
     )
 
@@ -112,17 +103,33 @@ def measure_test(probabilities: Float64, y: IntArray, groups: IntArray) -> dict[
 
     The AUC is absent where the images kept aside are all of one class.
     """
-    scored = Scored(y, groups, (Pass(np.zeros_like(y), probabilities),))
-    value = auc(scored)
-    metrics = {"balanced_accuracy": balanced_accuracy(scored).measure()}
-    return metrics if value is None else {"auc": value.measure(), **metrics}
+    return _measures(_figures(Scored(y, groups, (Pass(np.zeros_like(y), probabilities),))))
 
 
-def _auc(scored: Scored) -> Estimate:
-    value = auc(scored)
-    if value is None:
-        raise ValueError("a plan must hold images of two classes out together")
-    return value
+def _job(
+    Z: Float32, y: IntArray, fold: Fold, blocks: Sequence[Block], learner: Learner
+) -> Callable[[Tick], tuple[Float64, Float64]]:
+    learnt, held_out = fold
+
+    def run(tick: Tick) -> tuple[Float64, Float64]:
+        opponent = fit_baseline(Z[learnt], y[learnt], blocks)
+        tick(0.1)
+        head = learner(Z[learnt], y[learnt], lambda share: tick(0.1 + 0.9 * share))
+        return head(Z[held_out]), opponent(Z[held_out])
+
+    return run
+
+
+def _figures(scored: Scored) -> dict[str, Estimate]:
+    area = auc(scored)
+    return {
+        **({"auc": area} if area is not None else {}),
+        "balanced_accuracy": balanced_accuracy(scored),
+    }
+
+
+def _measures(figures: Mapping[str, Estimate]) -> dict[str, Measure]:
+    return {name: figure.measure() for name, figure in figures.items()}
 
 
 def _passes(plan: Plan, scores: Sequence[Float64]) -> tuple[Pass, ...]:

@@ -93,5 +93,5 @@ def _examples(
 def _check_finite(X: Float32, label_set: LabelSet, rows: Sequence[int]) -> None:
     damaged = [label_set.digests[row] for row in rows if not np.isfinite(X[row]).all()]
     if damaged:
-        detail = f"vectors of {len(damaged)} images have values that are no numbers"
+        detail = f"Vectors of {len(damaged)} images have values that are no numbers."
         raise LabelProblems([Problem("damaged_vectors", detail, tuple(damaged[:SHOWN]))])

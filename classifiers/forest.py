@@ -20,7 +20,7 @@ Int32 = npt.NDArray[np.int32]
 IntArray = npt.NDArray[np.int64]
 
 ROWS_AT_ONCE = 256
-"""Rows walked together: enough that a tree is read once for many, few enough for the cache."""
+"""Rows scaled and walked together: bounds the memory that a long call takes beside its answer."""
 
 _OUTPUTS, _FIRST_OUTPUT, _SCALING = 4, 5, 6  # columns of the table that `walk` takes
 

@@ -75,7 +75,7 @@ def find_problems(label_set: LabelSet, known: Collection[str] | None = None) -> 
         known: digests that have a record; None when that was checked elsewhere.
     """
     if not len(label_set):
-        return [Problem("empty_dataset", "the dataset has no labelled images")]
+        return [Problem("empty_dataset", "The dataset has no labelled images.")]
     problems = [problem for check in _CHECKS for problem in check(label_set)]
     if known is not None:
         problems += _unknown_digests(label_set, frozenset(known))
@@ -106,7 +106,11 @@ def _first(items: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(items)[:SHOWN])
 
 
-def _count(items: Sequence[object] | Collection[object], one: str, many: str = "") -> str:
+def _listed(items: Iterable[str]) -> str:
+    return ", ".join(map(repr, _first(items)))
+
+
+def _count(items: Collection[object], one: str, many: str = "") -> str:
     return f"{len(items)} {one if len(items) == 1 else many or one + 's'}"
 
 
@@ -136,22 +140,18 @@ def _groups(label_set: LabelSet) -> list[str | None]:
 
 def _missing_label(label_set: LabelSet) -> Iterator[Problem]:
     pairs = zip(label_set.digests, label_set.labels, strict=True)
-    bare = [digest for digest, label in pairs if not label.strip()]
+    bare = {digest for digest, label in pairs if not label.strip()}
     if bare:
-        yield Problem("missing_label", f"{_count(bare, 'image')} without a label", _first(bare))
+        yield Problem("missing_label", f"{_count(bare, 'image')} without a label.", _first(bare))
 
 
 def _one_label(label_set: LabelSet) -> Iterator[Problem]:
     labels = _train_counts(label_set)
     if len(labels) == 1:
-        only = next(iter(labels))
-        yield Problem(
-            "one_label",
-            f"every image to learn from is labelled {only!r}; two labels needed",
-            (only,),
-        )
+        detail = f"Every image to learn from is labelled {next(iter(labels))!r}; two labels needed."
+        yield Problem("one_label", detail, tuple(labels))
     elif not labels and any(label.strip() for label in label_set.labels):
-        yield Problem("empty_dataset", "the split leaves no image to learn from")
+        yield Problem("empty_dataset", "The split leaves no image to learn from.")
 
 
 def _similar_labels(label_set: LabelSet) -> Iterator[Problem]:
@@ -159,58 +159,47 @@ def _similar_labels(label_set: LabelSet) -> Iterator[Problem]:
     spellings = _values_of([" ".join(label.split()).casefold() for label in labels], labels)
     similar = [label for found in spellings.values() if len(found) > 1 for label in found if label]
     if similar:
-        yield Problem(
-            "similar_labels",
-            "labels that differ only in case or spaces are different classes: "
-            + ", ".join(map(repr, _first(similar))),
-            _first(similar),
-            "warning",
-        )
+        detail = "Labels that differ only in case or spaces are different classes"
+        detail = f"{detail}: {_listed(similar)}."
+        yield Problem("similar_labels", detail, _first(similar), "warning")
 
 
 def _too_few_images(label_set: LabelSet) -> Iterator[Problem]:
     counts = _train_counts(label_set)
-    few = {label: count for label, count in counts.items() if count < FEWEST_IMAGES}
+    few = sorted(label for label, count in counts.items() if count < FEWEST_IMAGES)
     if few:
-        listed = ", ".join(f"{label!r} has {few[label]}" for label in sorted(few)[:SHOWN])
-        yield Problem(
-            "too_few_images",
-            f"{_count(few, 'class', 'classes')} with fewer than {FEWEST_IMAGES} images "
-            f"to learn from: {listed}",
-            _first(few),
-        )
+        listed = ", ".join(f"{label!r} has {counts[label]}" for label in few[:SHOWN])
+        detail = f"{_count(few, 'class', 'classes')} with fewer than {FEWEST_IMAGES} images"
+        yield Problem("too_few_images", f"{detail} to learn from: {listed}.", _first(few))
 
 
 def _same_image_twice(label_set: LabelSet) -> Iterator[Problem]:
     repeated = {digest for digest, count in Counter(label_set.digests).items() if count > 1}
-    if not repeated:
-        return
-    conflicts: list[tuple[str, str, Sequence[str | None]]] = [
-        ("conflicting_labels", "with different labels", label_set.labels),
-        ("image_on_both_sides", "on both sides of the split", _sides(label_set)),
-        ("conflicting_groups", "in different groups", _groups(label_set)),
-    ]
-    for code, what, column in conflicts:
+
+    def torn(column: Sequence[str | None]) -> list[str]:
         values = _values_of(label_set.digests, column)
-        torn = [digest for digest in repeated if len(values[digest]) > 1]
-        if torn:
-            yield Problem(code, f"{_count(torn, 'image')} listed {what}", _first(torn))
-    yield Problem(
-        "duplicate_image",
-        f"{_count(repeated, 'image')} listed more than once; each is learnt from once",
-        _first(repeated),
-        "warning",
-    )
+        return [digest for digest in repeated if len(values[digest]) > 1]
+
+    if found := torn(label_set.labels):
+        detail = f"{_count(found, 'image')} listed with different labels."
+        yield Problem("conflicting_labels", detail, _first(found))
+    if found := torn(_groups(label_set)):
+        detail = f"{_count(found, 'image')} listed in different groups."
+        yield Problem("conflicting_groups", detail, _first(found))
+    if found := torn(_sides(label_set)):
+        detail = f"{_count(found, 'image')} on both sides of the split."
+        yield Problem("image_on_both_sides", detail, _first(found))
+    if repeated:
+        detail = f"{_count(repeated, 'image')} listed more than once; each is learnt from once."
+        yield Problem("duplicate_image", detail, _first(repeated), "warning")
 
 
 def _bad_split(label_set: LabelSet) -> Iterator[Problem]:
     found = set(label_set.splits or ())
     strange = {str(split) for split in found if split not in ("train", "test", None)}
     if strange:
-        listed = ", ".join(repr(split) for split in _first(strange))
-        yield Problem(
-            "bad_split", f"a split is 'train', 'test' or absent, not {listed}", _first(strange)
-        )
+        detail = f"A split is 'train', 'test' or absent, not {_listed(strange)}."
+        yield Problem("bad_split", detail, _first(strange))
 
 
 def _split_sides(label_set: LabelSet) -> Iterator[Problem]:
@@ -218,69 +207,42 @@ def _split_sides(label_set: LabelSet) -> Iterator[Problem]:
     if "test" not in sides:
         return
     groups = _values_of(_groups(label_set), sides)
-    torn = [group for group, found in groups.items() if len(found) > 1]
-    if torn:
-        yield Problem(
-            "group_on_both_sides",
-            f"{_count(torn, 'group')} with images on both sides of the split",
-            _first(torn),
-        )
+    if torn := [group for group, found in groups.items() if len(found) > 1]:
+        detail = f"{_count(torn, 'group')} with images on both sides of the split."
+        yield Problem("group_on_both_sides", detail, _first(torn))
     labels = _values_of([label if label.strip() else None for label in label_set.labels], sides)
-    unlearnt = [label for label, found in labels.items() if found == {"test"}]
-    if unlearnt:
-        yield Problem(
-            "class_missing_in_split",
-            f"{_count(unlearnt, 'class', 'classes')} with test images only: "
-            + ", ".join(map(repr, _first(unlearnt))),
-            _first(unlearnt),
-        )
-    untested = [label for label, found in labels.items() if found == {"train"}]
-    if untested:
-        yield Problem(
-            "class_not_tested",
-            f"{_count(untested, 'class', 'classes')} without a test image: "
-            + ", ".join(map(repr, _first(untested))),
-            _first(untested),
-            "warning",
-        )
+    if unlearnt := [label for label, found in labels.items() if found == {"test"}]:
+        detail = f"{_count(unlearnt, 'class', 'classes')} with test images only"
+        yield Problem("class_missing_in_split", f"{detail}: {_listed(unlearnt)}.", _first(unlearnt))
+    if untested := [label for label, found in labels.items() if found == {"train"}]:
+        detail = f"{_count(untested, 'class', 'classes')} without a test image"
+        detail = f"{detail}: {_listed(untested)}."
+        yield Problem("class_not_tested", detail, _first(untested), "warning")
 
 
 def _group_doubts(label_set: LabelSet) -> Iterator[Problem]:
-    if label_set.groups is None:
-        return
     learnt = [row for row in range(len(label_set)) if not label_set.is_test(row)]
     bare = [label_set.digests[row] for row in learnt if label_set.group(row) is None]
+    if len(bare) == len(learnt):
+        return
     if bare:
-        yield Problem(
-            "missing_group",
-            f"{_count(bare, 'image')} without a group; each counts as a group of its own",
-            _first(bare),
-            "warning",
-        )
+        detail = f"{_count(bare, 'image')} without a group; each counts as a group of its own."
+        yield Problem("missing_group", detail, _first(bare), "warning")
     groups = _values_of(
         [label_set.labels[row] for row in learnt],
         [label_set.group(row) or f"\0{label_set.digests[row]}" for row in learnt],
     )
-    alone = [label for label, found in groups.items() if len(found) == 1]
-    if alone:
-        yield Problem(
-            "single_group_class",
-            f"{_count(alone, 'class', 'classes')} whose images all come from one group: "
-            + ", ".join(map(repr, _first(alone)))
-            + "; group-wise evaluation is impossible",
-            _first(alone),
-            "warning",
-        )
+    if alone := [label for label, found in groups.items() if len(found) == 1]:
+        detail = f"{_count(alone, 'class', 'classes')} whose images all come from one group"
+        detail = f"{detail}: {_listed(alone)}; evaluation cannot keep groups apart."
+        yield Problem("single_group_class", detail, _first(alone), "warning")
 
 
 def _unknown_digests(label_set: LabelSet, known: frozenset[str]) -> Iterator[Problem]:
     unknown = set(label_set.digests) - known
     if unknown:
-        yield Problem(
-            "unknown_digests",
-            f"{_count(unknown, 'image')} without a record; embed them first",
-            _first(unknown),
-        )
+        detail = f"{_count(unknown, 'image')} without a record; embed them first."
+        yield Problem("unknown_digests", detail, _first(unknown))
 
 
 _CHECKS: tuple[Callable[[LabelSet], Iterator[Problem]], ...] = (

@@ -33,14 +33,8 @@ class Facts:
 
 def describe_limits(facts: Facts) -> tuple[str, ...]:
     """Return the limits of a head as sentences, the gravest first."""
-    return tuple(
-        sentence
-        for describe in (_signal, _groups, _size, _balance, _baseline)
-        for sentence in describe(facts)
-    ) + (
-        "The figures are for images like the ones it learnt from; with another device, place or "
-        "group of people they may be lower.",
-    )
+    describers = (_signal, _groups, _size, _balance, _baseline, _everywhere)
+    return tuple(sentence for describe in describers for sentence in describe(facts))
 
 
 def _signal(facts: Facts) -> Iterator[str]:
@@ -89,4 +83,14 @@ def _balance(facts: Facts) -> Iterator[str]:
 def _baseline(facts: Facts) -> Iterator[str]:
     own, plain = facts.metrics["auc"]["value"], facts.baseline["auc"]["value"]
     if plain > facts.metrics["auc"]["high"]:
-        yield f"A plain logistic regression did better on the same folds: AUC {plain:.2f}, not {own:.2f}."
+        yield (
+            "A plain logistic regression did better on the same folds: "
+            f"AUC {plain:.2f}, not {own:.2f}."
+        )
+
+
+def _everywhere(_: Facts) -> Iterator[str]:
+    yield (
+        "The figures are for images like the ones it learnt from; with another device, place or "
+        "group of people they may be lower."
+    )

@@ -25,7 +25,7 @@ def to_probabilities(raw: Float64, n_outputs: IntArray) -> Float64:
     return probabilities
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]  # numba publishes no types
+@numba.njit(cache=True, nogil=True)
 def _spread(raw: Any, n_outputs: Any, probabilities: Any) -> None:  # noqa: ANN401  numba's own types
     for row in range(raw.shape[0]):
         source, target = 0, 0

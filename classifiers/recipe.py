@@ -20,7 +20,7 @@ ALL_BLOCKS = "all"
 COLUMNS_PER_TREE = 130
 """Columns a tree may choose from: as good as all of them, and many times faster."""
 
-_INTEGERS = {
+_INTEGERS: dict[str, tuple[float, float]] = {
     "seed": (0, 2**31 - 1),
     "rounds": (1, 10_000),
     "num_leaves": (2, 1024),
@@ -29,7 +29,11 @@ _INTEGERS = {
     "folds": (2, 20),
     "repeats": (1, 100),
 }
-_NUMBERS = {"learning_rate": (1e-4, 1.0), "feature_fraction": (1e-4, 1.0), "lambda_l2": (0.0, 1e6)}
+_NUMBERS: dict[str, tuple[float, float]] = {
+    "learning_rate": (1e-4, 1.0),
+    "feature_fraction": (1e-4, 1.0),
+    "lambda_l2": (0.0, 1e6),
+}
 
 
 @with_config(STRICT)

@@ -97,9 +97,9 @@ def auc(scored: Scored) -> Estimate | None:
 
     Classes that are nowhere held out together with another are left out.
     """
-    classes = range(scored.passes[0].probabilities.shape[1])
-    found = [_influence(scored, number) for number in (classes if len(classes) > 2 else [1])]  # noqa: PLR2004  of two classes the second says all
-    found = [one for one in found if one is not None]
+    n_classes = scored.passes[0].probabilities.shape[1]
+    numbers = range(n_classes) if n_classes > 2 else (1,)  # noqa: PLR2004  of two the second says all
+    found = [one for number in numbers if (one := _influence(scored, number)) is not None]
     if not found:
         return None
     value = float(np.mean([one.value for one in found]))
@@ -159,18 +159,21 @@ def _influence(scored: Scored, number: int) -> _Class | None:
 def _beaten(scores: Float64, others: Float64) -> Float64:
     """Return for each score how many of the others are lower, ties counting half."""
     ordered = np.sort(others)
-    below, not_above = (ordered.searchsorted(scores, side) for side in ("left", "right"))
-    return (below + not_above) / 2
+    beaten: Float64 = (ordered.searchsorted(scores) + ordered.searchsorted(scores, "right")) / 2
+    return beaten
 
 
 def _is_right(one: Pass, y: IntArray) -> Float64:
-    return (one.probabilities.argmax(axis=1) == y).astype(np.float64)
+    right: Float64 = (one.probabilities.argmax(axis=1) == y).astype(np.float64)
+    return right
 
 
 def _hanley_mcneil(at: float, inside: Float64, outside: Float64) -> Float64:
     """Return the variance of an AUC of the given true value (Newcombe's balanced form)."""
     pulled = (inside + outside) / 2 - 1
-    return at * (1 - at) * (1 + pulled * ((1 - at) / (2 - at) + at / (1 + at))) / (inside * outside)
+    ties = 1 + pulled * ((1 - at) / (2 - at) + at / (1 + at))
+    variance: Float64 = at * (1 - at) * ties / (inside * outside)
+    return variance
 
 
 def _estimate(
@@ -209,7 +212,7 @@ def _design_effect(groups: IntArray, influence: Float64, spread: float, least: f
 def _edge(value: float, end: float, variance: Callable[[float], float], quantile: float) -> float:
     """Return the value between `value` and `end` that the score test just does not reject."""
     inside, outside = value, end
-    for _ in range(50):
+    for _ in range(40):
         middle = (inside + outside) / 2
         if (value - middle) ** 2 <= quantile**2 * variance(middle):
             inside = middle

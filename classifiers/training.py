@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -63,9 +63,13 @@ def learn(  # noqa: PLR0913  a head is made of this much
 
     Args:
         X: float32 (n_images, width), a row per image of the label set, raw values.
-        label_set, name, author: what to learn; what the card calls it, and who learnt it.
-        space_id, blocks: of the vectors; (name, start, stop) of every column block of X.
-        recipe, task: how to learn; "auto" (from the labels), "binary" or "multiclass".
+        label_set: what to learn.
+        name: what the card calls the head.
+        space_id: of the vectors.
+        blocks: (name, start, stop) of every column block of X.
+        recipe: how to learn.
+        task: "auto" (from the labels), "binary" or "multiclass".
+        author: for the card.
         allow_no_signal: return a head that learnt nothing, whose card says so.
         progress: told what is happening, several times a second.
         threads: folds learnt at once.
@@ -79,24 +83,22 @@ def learn(  # noqa: PLR0913  a head is made of this much
     """
     tell = progress or _silent
     tell("checking labels", 0.0)
-    warnings = check(label_set)
     lesson = _prepare(X, label_set, blocks, recipe, task)
     with _one_blas_thread():
         evaluation = _evaluate(lesson, threads, tell)
-    named = {"name": name, "author": author, "space_id": space_id, "width": X.shape[1]}
-    named["created"] = created or datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    named["fingerprint"] = fingerprint(label_set)
-    named["warnings"] = tuple(problem.detail for problem in warnings)
-    card = _describe(lesson, evaluation, named)
-    if not card.signal and not allow_no_signal:
-        raise NoSignal(card)
-    return _finish(lesson, evaluation, card, tell)
+        card = _describe(lesson, evaluation, (name, author, space_id, created or _now()))
+        if not card.signal and not allow_no_signal:
+            raise NoSignal(card)
+        return _finish(lesson, evaluation, card, tell)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Lesson:
-    """Everything that decides what is learnt."""
+    """Everything that decides what is learnt, and what the card says of it."""
 
+    warnings: tuple[str, ...]
+    fingerprint: str
+    width: int
     train: Examples
     test: Examples
     classes: tuple[str, ...]
@@ -123,14 +125,27 @@ def _prepare(
     recipe: Recipe,
     task: str,
 ) -> _Lesson:
+    warnings = tuple(problem.detail for problem in check(label_set))
+    width = max(stop for _, _, stop in layout)
     scaling = Scaling(choose_blocks(layout, recipe.blocks), recipe.normalisation)
-    sides = arrange(X, label_set, scaling, width=max(stop for _, _, stop in layout))
+    sides = arrange(X, label_set, scaling, width)
     complete = recipe.complete(len(sides.train), scaling.n_columns)
     chosen = complete.to_dict()
     groups = sides.train.groups if sides.train.groups_known else None
     plan = make_plan(sides.train.y, groups, chosen["folds"], chosen["repeats"], complete.seed)
     kind = _task(task, len(sides.classes))
-    return _Lesson(sides.train, sides.test, sides.classes, kind, scaling, complete, plan)
+    return _Lesson(
+        warnings,
+        fingerprint(label_set),
+        width,
+        sides.train,
+        sides.test,
+        sides.classes,
+        kind,
+        scaling,
+        complete,
+        plan,
+    )
 
 
 def _task(task: str, n_classes: int) -> Literal["binary", "multiclass"]:
@@ -153,7 +168,8 @@ def _evaluate(lesson: _Lesson, threads: int, tell: Progress) -> Evaluation:
     )
 
 
-def _describe(lesson: _Lesson, evaluation: Evaluation, named: dict[str, Any]) -> Card:
+def _describe(lesson: _Lesson, evaluation: Evaluation, given: tuple[str, str, str, str]) -> Card:
+    name, author, space_id, created = given
     counts = np.bincount(lesson.train.y, minlength=len(lesson.classes)).tolist()
     class_counts = dict(zip(lesson.classes, counts, strict=True))
     groups, plan = lesson.train.n_groups, lesson.plan
@@ -161,7 +177,13 @@ def _describe(lesson: _Lesson, evaluation: Evaluation, named: dict[str, Any]) ->
         class_counts, groups, plan, evaluation.signal, evaluation.metrics, evaluation.baseline
     )
     return Card(
-        **named,
+        name=name,
+        author=author,
+        space_id=space_id,
+        created=created,
+        width=lesson.width,
+        fingerprint=lesson.fingerprint,
+        warnings=lesson.warnings,
         task=lesson.task,
         classes=lesson.classes,
         blocks=lesson.scaling.blocks,
@@ -211,8 +233,7 @@ def _tested(card: Card, lesson: _Lesson, text: str) -> Card:
         return card
     raw = boosting.raw_scores(boosting.read(text), test.Z, card.n_outputs)
     head = to_probabilities(raw, np.array([card.n_outputs]))
-    with _one_blas_thread():
-        opponent = fit_baseline(lesson.train.Z, lesson.train.y, lesson.scaling.blocks)(test.Z)
+    opponent = fit_baseline(lesson.train.Z, lesson.train.y, lesson.scaling.blocks)(test.Z)
     return replace(
         card,
         metrics_test=measure_test(head, test.y, test.groups),
@@ -225,10 +246,14 @@ def _one_blas_thread() -> AbstractContextManager[object]:
 
     Figures then do not depend on the number of cores either.
     """
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     limits: AbstractContextManager[object] = threadpool_limits(1, user_api="blas")
     return limits
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _silent(stage: str, share: float) -> None:

@@ -227,9 +227,9 @@ def _check_tree(tree: _Tree, number: int, n_columns: int) -> None:
         raise BadText(f"tree {number} has a split that is not numerical")
     # Every place but the root is somebody's child once, and children come after their parents:
     # then a walk from the root ends at a leaf.
-    if sorted(tree.left + tree.right) != [*range(-n_splits - 1, 0), *range(1, n_splits)]:
-        if n_splits:
-            raise BadText(f"tree {number} is not a tree")
+    places = [*range(-n_splits - 1, 0), *range(1, n_splits)]
+    if n_splits and sorted(tree.left + tree.right) != places:
+        raise BadText(f"tree {number} is not a tree")
     for split, children in enumerate(zip(tree.left, tree.right, strict=True)):
         if any(0 <= child <= split for child in children):
             raise BadText(f"tree {number} turns back on itself")
@@ -237,13 +237,13 @@ def _check_tree(tree: _Tree, number: int, n_columns: int) -> None:
 
 def _join(trees: Sequence[_Tree], n_columns: int, n_outputs: int) -> Trees:
     splits, leaves = 0, 0
-    roots, left, right = [], [], []
+    roots: list[int] = []
+    left: list[int] = []
+    right: list[int] = []
     for tree in trees:
         roots.append(splits if tree.column else ~leaves)
         for places, children in ((left, tree.left), (right, tree.right)):
-            places += [
-                child + splits if child >= 0 else ~(~child + leaves) for child in children
-            ]
+            places += [child + splits if child >= 0 else ~(~child + leaves) for child in children]
         splits += len(tree.column)
         leaves += len(tree.leaves)
     return Trees(

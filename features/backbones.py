@@ -14,10 +14,12 @@ an embedding and no stages.
 """
 
 import threading
+import warnings
 from collections.abc import Iterable
 from functools import partial
 from typing import Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -79,13 +81,24 @@ class Backbone(nn.Module):
     def look(self, pixels: UInt8) -> Vectors:
         """Return the vectors of `pixels`: uint8 (n_images, size, size, 3)."""
         with torch.inference_mode():
-            embeddings, stages = self(torch.tensor(pixels, device=self.scale.device))
+            # Torch takes no reversed views.
+            images = torch.tensor(np.ascontiguousarray(pixels), device=self.scale.device)
+            embeddings, stages = self(images)
             return Vectors(embeddings.cpu().numpy(), stages.cpu().numpy())
 
-    def exported(self, pixels: UInt8) -> torch.export.ExportedProgram:
-        """Return this backbone as a graph for inputs of exactly this shape, to be converted."""
-        with torch.no_grad():
-            return torch.export.export(self, (torch.tensor(pixels),))
+    def traced(self, pixels: UInt8) -> torch.jit.ScriptModule:
+        """Return this backbone as a graph for inputs of exactly this shape, to be converted.
+
+        Torch calls tracing deprecated, but what replaces it converts fewer networks and takes four
+        times as long. Its check of the trace is left out: it takes longer than all the rest, and
+        who converts the graph compares the result with `look` anyway.
+        """
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            traced: torch.jit.ScriptModule = torch.jit.trace(  # type: ignore[no-untyped-call]
+                self, torch.tensor(pixels), check_trace=False
+            )
+            return traced
 
     def _keep(self, _module: nn.Module, _inputs: object, maps: Tensor) -> None:
         # Pooled at once: networks may go on to change these maps in place.

@@ -99,11 +99,15 @@ class Embedder:
         """
         digests = [digest(data) for _, data in images]
         contents = {key: data for key, (_, data) in zip(digests, images, strict=True)}
-        known, underway, mine = self._look_up(contents, store)
+        known, pending, underway, mine = self._look_up(contents, store)
         try:
             computed, rejected, failure = _wait_for(underway)
-            if store is not None and computed and remember != "no":
-                computed = self._remember(computed, store, at_once=remember == "now")
+            if store is not None and remember == "later":
+                self._writer.add(store, computed)
+            elif store is not None and remember == "now":
+                # Also what another call has left to be stored later.
+                stored = self._store(computed | pending, store)
+                computed = {key: stored[key] for key in computed}
         finally:
             self._release(mine, store)
         if failure is not None:
@@ -134,15 +138,16 @@ class Embedder:
 
     def _look_up(
         self, contents: Mapping[str, bytes], store: "FeatureStore | None"
-    ) -> tuple[Found, Underway, Underway]:
+    ) -> tuple[Found, Found, Underway, Underway]:
         """Find what is known, and have the rest computed, unless another call does that already.
 
         Returns:
-            What is known; all that is under way; of that, what this call has brought.
+            What is known; of that, what is not stored yet; all that is under way; of that, what
+            this call has brought.
         """
         if store is None:
             mine = self._submit(contents)
-            return {}, mine, mine
+            return {}, {}, mine, mine
         known: Found = {}
         missing = list(contents)
         while True:
@@ -151,14 +156,14 @@ class Embedder:
             known.update((key, Row(r.embedding, r.stages)) for key, r in records.items())
             missing = [key for key in missing if key not in known]
             if not missing:
-                return known, {}, {}
+                return known, {}, {}, {}
             with self._lock:
                 # Else vectors may have gone from pending to stored since the look-up.
                 if self._writer.landed == landed:
-                    pending = self._writer.pending(store)
-                    known.update((key, pending[key]) for key in missing if key in pending)
-                    rest = {key: contents[key] for key in missing if key not in known}
-                    return known, *self._claim(rest, store)
+                    waiting = self._writer.pending(store)
+                    pending = {key: waiting[key] for key in missing if key in waiting}
+                    rest = {key: contents[key] for key in missing if key not in pending}
+                    return known | pending, pending, *self._claim(rest, store)
 
     def _claim(
         self, contents: Mapping[str, bytes], store: "FeatureStore"
@@ -180,10 +185,9 @@ class Embedder:
                     del self._underway[store, key]
                 self._writer.landed += 1
 
-    def _remember(self, rows: Found, store: "FeatureStore", *, at_once: bool) -> Found:
-        """Store vectors, and return those that count: the first that were stored."""
-        if not at_once:
-            self._writer.add(store, rows)
+    def _store(self, rows: Found, store: "FeatureStore") -> Found:
+        """Have vectors stored, and return those that count: the first that were."""
+        if not rows:
             return rows
         start = perf_counter()
         added = store.put(list(rows), stacked(rows.values()))

@@ -123,7 +123,9 @@ class OpenVinoEngine:
     def run(self, pixels: UInt8) -> Vectors:
         """Return the vectors of `pixels`: uint8 (n_images, size, size, 3), each seen on its own."""
         self.space.preprocessing.check(pixels)
-        return (self._lone if len(pixels) == 1 else self._many).run(pixels)
+        lane = self._lone if len(pixels) == 1 else self._many
+        # OpenVINO reads the memory of an image as it lies.
+        return lane.run(np.ascontiguousarray(pixels))
 
     def close(self) -> None:
         """Free the compiled backbones, after the calls that are running."""
@@ -263,7 +265,7 @@ def _convert(backbone: "Backbone", space: EmbeddingSpace) -> Any:  # noqa: ANN40
     ov = _openvino()
     try:
         # Given the module itself, it traces it under a memory profiler: ten times slower.
-        model = ov.convert_model(backbone.exported(image))
+        model = ov.convert_model(backbone.traced(image), input=list(image.shape))
         outputs = ov.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(image)
     except Exception as error:  # Both converters raise anything on an operator they do not know.
         raise EngineFailed(f"{space.backbone} cannot be converted ({error})") from error

@@ -53,15 +53,21 @@ class Mirror:
 
     def build(self, table: str, version: int, files: Iterable[str], parts: Iterable[Part]) -> None:
         """Make the whole mirror again; who reads the one before is not disturbed."""
+        state = State(table, self._space.id, version, tuple(files), generation=token_hex(8))
+        paths = [self._path(state, kind) for kind in KINDS]
         with reaching(self.folder):
             make_folder(self.folder)
-            state = State(table, self._space.id, version, tuple(files), generation=token_hex(8))
-            for kind in KINDS:
-                self._path(state, kind).touch(mode=0o600, exist_ok=False)
-            for digests, matrix in parts:
-                state = self._add(state, digests, matrix)
-            self._publish(state)
-            self.sweep(state)
+            try:
+                for path in paths:
+                    path.touch(mode=0o600, exist_ok=False)
+                for digests, matrix in parts:
+                    state = self._add(state, digests, matrix)
+                self._publish(state)
+            except BaseException:
+                for path in paths:
+                    path.unlink(missing_ok=True)
+                raise
+        self.sweep(state)
 
     def extend(self, state: State, digests: Sequence[str], matrix: Float32) -> State:
         """Add records behind those that are there; `publish` makes them known."""
@@ -82,10 +88,10 @@ class Mirror:
             keys = self._path(state, "keys").read_bytes()[: state.rows * KEY_BYTES]
         return replace(state, erased=state.erased + len(rows), crc=zlib.crc32(keys))
 
-    def publish(self, state: State, version: int, files: Iterable[str]) -> None:
-        """Let readers see the rows of `state`, as those of a version of the records."""
+    def publish(self, state: State) -> None:
+        """Let readers see the rows of `state`."""
         with reaching(self.folder):
-            self._publish(replace(state, version=version, files=tuple(files)))
+            self._publish(state)
 
     def seal(self) -> None:
         """Flush everything, so that the mirror outlives a restart of the machine."""

@@ -22,11 +22,10 @@ from features.columns import (
 )
 from features.errors import SpaceMismatch
 from features.keys import EmbeddingSpace, Float32
-from features.table import Table, TableFile
+from features.table import Commit, Table, TableFile
 
 FILE_BYTES = 32 * 2**20
 """About what one Parquet file holds at most: what erasing one image has to write again."""
-
 
 _ROWS = 1024
 """Rows handled at a time."""
@@ -88,7 +87,7 @@ class Records:
             kept[by_name[name]][row] = True
         return kept
 
-    def append(self, digests: list[str], matrix: Float32) -> None:
+    def append(self, digests: list[str], matrix: Float32) -> Commit:
         """Add records, durably on return; the caller has made sure that none is there already.
 
         Raises:
@@ -99,10 +98,10 @@ class Records:
             Rows(digests[i : i + _ROWS], part := matrix[i : i + _ROWS], np.full(len(part), now))
             for i in range(0, len(digests), _ROWS)
         )
-        self._replace([], rows, changes=True)
+        return self._replace([], rows, changes=True)
 
-    def erase(self, digests: Collection[str]) -> tuple[set[str], list[TableFile]]:
-        """Take records out of the table; return which were there, and the files to sweep.
+    def erase(self, digests: Collection[str]) -> tuple[set[str], Commit]:
+        """Take records out of the table; return which were there. The files are for `sweep`.
 
         Raises:
             Conflict: somebody else committed meanwhile.
@@ -115,16 +114,15 @@ class Records:
             if not wanted.isdisjoint(there):
                 found.update(wanted.intersection(there))
                 holders[file] = np.array([digest not in wanted for digest in there])
-        self._replace(list(holders), self._chosen(holders), changes=True)
-        return found, list(holders)
+        return found, self._replace(list(holders), self._chosen(holders), changes=True)
 
-    def merge(self, files: Sequence[TableFile]) -> None:
+    def merge(self, files: Sequence[TableFile]) -> Commit:
         """Put as few files as possible, with each digest once, in the place of these.
 
         Raises:
             Conflict: somebody else committed meanwhile.
         """
-        self._replace(files, self._chosen(self.winners(files)), changes=False)
+        return self._replace(files, self._chosen(self.winners(files)), changes=False)
 
     def chosen(self) -> Iterator[Rows]:
         """Yield all records, each digest once, some at a time."""
@@ -135,20 +133,26 @@ class Records:
         limit = self.rows_per_file // 2
         return [file for file in self.table.files().values() if file.rows < limit]
 
-    def _replace(self, files: Sequence[TableFile], rows: Iterable[Rows], *, changes: bool) -> None:
+    def _replace(
+        self, files: Sequence[TableFile], rows: Iterable[Rows], *, changes: bool
+    ) -> Commit:
         added = (
             (to_parquet(parts, self._space), sum(map(len, parts))) for parts in self._portions(rows)
         )
-        self.table.replace(files, added, changes=changes)
+        return self.table.replace(files, added, changes=changes)
 
     def _chosen(self, kept: Mapping[TableFile, Bool]) -> Iterator[Rows]:
         """Yield the rows that a mask for each file keeps, some at a time."""
         for file, mask in kept.items():
             start = 0
             for rows in self.read(file):
-                stop = start + len(rows)
-                yield rows[mask[start:stop]]
-                start = stop
+                kept_here = mask[start : start + len(rows)]
+                start += len(rows)
+                if start > len(mask):
+                    break
+                yield rows[kept_here]
+            if start != len(mask):
+                raise self.table.damaged(f"{file.name} has not as many vectors as digests")
 
     def _portions(self, rows: Iterable[Rows]) -> Iterator[list[Rows]]:
         portion: list[Rows] = []

@@ -15,7 +15,7 @@ from features.errors import FeatureError, StoreUnavailable, UnknownDigest
 from features.index import Int64, cosines, propose
 from features.keys import EmbeddingSpace, Float32, Vectors, is_digest
 from features.sync import ATTEMPTS, Synced
-from features.table import Conflict
+from features.table import Conflict, TableFile
 from features.view import MirrorDamaged, View
 
 _MANY_ERASED = 1024
@@ -197,44 +197,51 @@ class FeatureStore:
         new = {digest: place for digest, place in first.items() if digest not in known}
         if new:
             rows = matrix[list(new.values())]
-            self._synced.records.append(list(new), rows)
+            commit = self._synced.records.append(list(new), rows)
             state = self._synced.mirror.extend(view.state, list(new), rows)
-            self._merge_if_many(self._synced.publish(state))
+            self._merge_if_many(self._synced.publish(state, commit))
         return set(new)
 
     def _erase(self, view: View, digests: Collection[str]) -> int:
         records, mirror = self._synced.records, self._synced.mirror
-        found, files = records.erase(digests)
+        found, commit = records.erase(digests)
         if found:
-            view = self._synced.publish(mirror.erase(view, found))
+            view = self._synced.publish(mirror.erase(view, found), commit)
             if view.state.erased > max(_MANY_ERASED, len(view)):
                 view = self._synced.rebuild()
         # Always: an earlier call may have been killed before it came this far.
-        records.table.sweep(files)
+        records.table.sweep(commit.removed)
         mirror.sweep(view.state)
         return len(found)
 
     def _merge_if_many(self, view: View) -> None:
-        files = self._synced.records.small_files()
+        files = self._small_files(view)
         if len(files) > self._compact_after:
             try:
-                self._synced.records.merge(files)
-                self._synced.publish(view.state)
-                self._synced.records.table.sweep(files)
+                self._merge(view, files)
             except (FeatureError, Conflict) as error:
                 # What was asked for is done and durable; this can wait for the next time.
                 _log.warning("small files were not merged: %s", error)
 
     def _compact(self, view: View) -> None:
-        records = self._synced.records
-        files = records.small_files()
+        files = self._small_files(view)
         if len(files) > 1:
-            records.merge(files)
-            view = self._synced.publish(view.state)
+            view = self._merge(view, files)
         if view.state.erased:
             view = self._synced.rebuild()
-        records.table.sweep(files)
+        self._synced.records.table.sweep()
         self._synced.mirror.sweep(view.state)
+
+    def _small_files(self, view: View) -> list[TableFile]:
+        """Return the files worth merging, of those that the index has taken in."""
+        mirrored = set(view.state.files)
+        return [file for file in self._synced.records.small_files() if file.name in mirrored]
+
+    def _merge(self, view: View, files: list[TableFile]) -> View:
+        commit = self._synced.records.merge(files)
+        merged = self._synced.publish(view.state, commit)
+        self._synced.records.table.sweep(commit.removed)
+        return merged
 
     def _matrix(self, digests: Sequence[str], vectors: Vectors) -> Float32:
         """Return float32 (n, width), after checking that it is fit to be stored."""

@@ -5,6 +5,7 @@ Every change is made under one lock, to the records first. Knows rows and files,
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from threading import Lock
@@ -16,7 +17,7 @@ from features.locks import FileLock
 from features.mirror import Mirror
 from features.records import Records
 from features.storage import local_folder
-from features.table import Conflict
+from features.table import Commit, Conflict
 from features.view import MirrorDamaged, State, View
 
 ATTEMPTS = 5
@@ -53,9 +54,7 @@ class Synced:
         with self._lock:
             self.records = Records(uri, space, storage_options)
             self._refuse_what_is_incomplete()
-            self.catch_up()
-            if folder is not None:
-                self.records.table.sweep()
+            self.mirror.sweep(self.catch_up().state)
 
     def current(self) -> View:
         """Return a view that includes every change made before this call. Takes microseconds."""
@@ -91,10 +90,13 @@ class Synced:
         hint = "Try again; something else writes to this table all the time."
         raise StoreUnavailable(self.records.table.uri, "other writers came first", hint=hint)
 
-    def publish(self, state: State) -> View:
-        """Let readers see `state`, as the mirror of the records as they are now."""
-        table = self.records.table
-        self.mirror.publish(state, table.version, table.files())
+    def publish(self, state: State, commit: Commit) -> View:
+        """Let readers see `state`, which has what the commit has changed."""
+        files = [name for name in state.files if name not in commit.removed]
+        # If another machine has committed in between, the version stays behind, to catch up from.
+        version = commit.version if commit.version == state.version + 1 else state.version
+        state = replace(state, version=version, files=(*files, *commit.added))
+        self.mirror.publish(state)
         return self._load()
 
     def rebuild(self) -> View:
@@ -165,7 +167,8 @@ class Synced:
         if view.find(seen) or len(seen) < state.rows - view.state.rows:
             # Another program wrote a digest that is there already: the first created counts.
             return self.rebuild()
-        return self.publish(state)
+        self.mirror.publish(replace(state, version=self.records.table.version, files=tuple(files)))
+        return self._load()
 
     def _refuse_what_is_incomplete(self) -> None:
         table = self.records.table

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import NoReturn
 from urllib.parse import unquote
 from uuid import uuid4
 
@@ -43,6 +44,15 @@ class TableFile:
     name: str
     size: int
     rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A commit of ours: its version, and the names of the files it has added and removed."""
+
+    version: int
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
 
 
 class Table:
@@ -85,6 +95,8 @@ class Table:
     def files(self) -> dict[str, TableFile]:
         """Return the files that make up the table now, by name."""
         with self._talking():
+            if self._delta.protocol().min_reader_version > 1:
+                raise self.damaged("another program gave it features that are not understood here")
             actions = self._delta.get_add_actions()
         columns = [actions.column(c).to_pylist() for c in ("path", "size_bytes", "num_records")]
         files = (
@@ -125,7 +137,7 @@ class Table:
         added: Iterable[tuple[memoryview, int]],
         *,
         changes: bool,
-    ) -> None:
+    ) -> Commit:
         """Put new files in the place of others in one commit, durable on return.
 
         Args:
@@ -142,16 +154,16 @@ class Table:
             # The log must not name a file before its bytes and its name are on the disk.
             with reaching(self.uri):
                 self._storage.settle()
-            # A moment ago, or a clean-up within the same tick of the clock would spare them.
-            when = time.time_ns() // 1_000_000 - 1000
-            old = [RemoveAction(f.name, changes, when, f.size, {}) for f in removed]
-            if new or old:
-                self._commit([*new, *old])
         except BaseException:
             self._withdraw(new)
             raise
+        # A moment ago, or a clean-up within the same tick of the clock would spare them.
+        when = time.time_ns() // 1_000_000 - 1000
+        old = [RemoveAction(f.name, changes, when, f.size, {}) for f in removed]
+        version = self._commit(new, old) if new or old else self.version
+        return Commit(version, tuple(a.path for a in new), tuple(f.name for f in removed))
 
-    def sweep(self, removed: Iterable[TableFile] = ()) -> None:
+    def sweep(self, removed: Iterable[str] = ()) -> None:
         """Delete what the table no longer refers to: `removed`, and what a crash left behind.
 
         On an object store another machine may be about to commit a file that nothing refers to
@@ -165,7 +177,7 @@ class Table:
         live = self.files()
         with reaching(self.uri):
             there = {path.name for path in self._folder.glob(f"{_PREFIX}*")}
-            doomed = there.union(file.name for file in removed) - live.keys()
+            doomed = there.union(removed) - live.keys()
             self._storage.delete(doomed)
             if doomed:
                 self._storage.settle()
@@ -211,12 +223,12 @@ class Table:
             raise self.damaged(f"{name} is not what was written")
         return pa.BufferReader(data)
 
-    def _commit(self, actions: list[AddAction | RemoveAction]) -> None:
-        before = self.version
+    def _commit(self, new: list[AddAction], old: list[RemoveAction]) -> int:
+        version = self.version + 1
         try:
             with self._talking():
                 self._delta.create_write_transaction(
-                    actions,
+                    [*new, *old],
                     "append",
                     self._delta.schema(),
                     # None, or it would be added behind a commit that we have not seen.
@@ -225,20 +237,30 @@ class Table:
                         create_checkpoint=False, cleanup_expired_logs=False
                     ),
                 )
-        except CommitFailedError as error:
-            self.refresh()
-            if self.version > before:
-                raise Conflict from error
-            raise self._unavailable(str(error)) from error
+        except (CommitFailedError, FeatureError) as error:
+            self._refuse(new, version, error)
         self.refresh()
-        self._flush_log(self.version)
-        if self.version % CHECKPOINT_EVERY == 0:
+        self._flush_log(version)
+        if version % CHECKPOINT_EVERY == 0:
             self._checkpoint()
+        return version
+
+    def _refuse(self, new: list[AddAction], version: int, error: Exception) -> NoReturn:
+        """Clean up after a commit that has failed, and raise what that means."""
+        self.refresh()
+        conflict = self.version >= version and not self.files().keys() & {a.path for a in new}
+        # From an object store the answer may have been lost, and the commit not.
+        if conflict or self._folder is not None:
+            self._withdraw(new)
+        if conflict:
+            raise Conflict from error
+        if isinstance(error, FeatureError):
+            raise error
+        raise self._unavailable(str(error)) from error
 
     def _withdraw(self, new: Iterable[AddAction]) -> None:
-        """Delete files whose commit failed, unless the log names them all the same."""
+        """Delete files that were not committed; whatever hinders that, `sweep` will do it."""
         with suppress(FeatureError, OSError):
-            self.refresh()
             live = self.files()
             self._storage.delete(action.path for action in new if action.path not in live)
 

@@ -58,6 +58,8 @@ class Writer:
 
     def add(self, store: Store, rows: Mapping[str, Row]) -> None:
         """Take vectors to be stored soon; what waits already stays as it is."""
+        if not rows:
+            return
         with self._lock:
             while self._count() >= MOST_PENDING and not self._closed:
                 self._lock.wait()
@@ -72,7 +74,8 @@ class Writer:
         """Return once everything that waits now is durable.
 
         Raises:
-            FeatureError: some vectors could not be stored since the last flush; they are forgotten.
+            Exception: what the store raised, if it has refused vectors since the last flush. They
+                are forgotten.
         """
         with self._lock:
             awaited = [(s, d, row) for s, rows in self._pending.items() for d, row in rows.items()]

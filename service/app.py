@@ -29,9 +29,11 @@ class Penultimate:
     """Many heads behind one endpoint."""
 
     def __init__(self) -> None:
+        from service.leash import die_with_parent
         from service.supervisor import Supervisor
         from service.wiring import build
 
+        die_with_parent()
         configure_logs(settings)
         self.product = build(settings, metrics)
         api.state.product = self.product

@@ -90,7 +90,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
 def examine_server(client: Client) -> Iterator[Finding]:
     """Examines a server from outside."""
     try:
-        yield _sound("server", f"{client.url} is {client.ready()['status']}")
+        ready = client.ready()["ready"]
+        yield Finding("server", ready, f"{client.url} is {'ready' if ready else 'not ready'}")
         for space in client.spaces()["spaces"]:
             yield _sound("engine", f"{space['backbone']} on {space['device']}, space {space['id']}")
         yield _sound("heads", f"{len(client.heads()['heads'])} heads")

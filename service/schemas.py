@@ -36,7 +36,7 @@ class LabelEntry(_Request):
     """One image's label and group; null leaves the group as it is and makes the label unknown."""
 
     digest: str
-    label: str | None = None
+    label: str | None
     group: str | None = None
 
 

@@ -6,10 +6,11 @@ from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
+
 from classifiers.card import Card
 from classifiers.errors import SpaceMismatch
 from classifiers.forest import Forest
-
+from classifiers.head import Head
 from service.catalog import CHAMPION, Catalog, HeadEntry, Version
 from service.errors import NotFound
 from service.names import HeadReference, parse_reference
@@ -23,16 +24,30 @@ class Asked:
     Args:
         name: the head, as far as it could be read.
         version: which one answers, where there is one.
-        card: what it says of itself.
+        head: itself, loaded.
         slot: its place in the forest.
         error: why it cannot answer, where it cannot.
     """
 
     name: str
     version: int | None = None
-    card: Card | None = None
+    head: Head | None = None
     slot: int = -1
     error: Exception | None = None
+
+    @property
+    def card(self) -> Card:
+        """What it says of itself."""
+        return self._able.card
+
+    def alone(self, X: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Its answer outside any forest: float64 (n_images, n_classes), rows sum to 1."""
+        return self._able.probabilities(X)
+
+    @property
+    def _able(self) -> Head:
+        assert self.head is not None  # noqa: S101 - only heads without an error are asked
+        return self.head
 
 
 class ServedHeads:
@@ -50,7 +65,7 @@ class ServedHeads:
         self._generation = -1
         self._entries: dict[str, HeadEntry] = {}
         self._slots: dict[tuple[str, int], int] = {}
-        self._cards: dict[tuple[str, int], Card] = {}
+        self._heads: dict[tuple[str, int], Head] = {}
         self._labels: dict[tuple[str, int], dict[str, str]] = {}
         self._forest = Forest([])
 
@@ -77,8 +92,10 @@ class ServedHeads:
         Returns:
             For each head, float64 (n_images, n_classes), rows sum to 1.
         """
-        with self._lock:
+        try:
             return self._forest.probabilities(X, [a.slot for a in asked])
+        except KeyError:  # one was deleted since it was found; this request may still have it
+            return [a.alone(X) for a in asked]
 
     def training_labels(self, asked: Asked) -> dict[str, str]:
         """Digest → label of the images that a head was trained on."""
@@ -99,7 +116,7 @@ class ServedHeads:
         alive = {(v.head, v.version) for e in entries for v in e.versions}
         for key in set(self._slots) - alive:
             self._forest.remove(self._slots.pop(key))
-            del self._cards[key]
+            del self._heads[key]
         self._generation = generation
 
     def _find(self, text: str) -> Asked:
@@ -142,5 +159,5 @@ class ServedHeads:
         if key not in self._slots:
             head = self._workspace.zoo.load(version.artefact)
             self._slots[key] = self._forest.add(head)
-            self._cards[key] = head.card
-        return Asked(version.head, version.version, self._cards[key], self._slots[key])
+            self._heads[key] = head
+        return Asked(version.head, version.version, self._heads[key], self._slots[key])

@@ -212,7 +212,7 @@ class _Bounded(io.RawIOBase):
 
 def _decompressed(file: IO[bytes], magic: bytes) -> IO[bytes]:
     if magic.startswith(b"\x1f\x8b"):
-        return gzip.GzipFile(fileobj=file)  # type: ignore[return-value]
+        return gzip.GzipFile(fileobj=file, mode="rb")  # type: ignore[return-value]
     if magic.startswith(b"BZh"):
         return bz2.BZ2File(file)
     if magic.startswith((b"\xfd7zXZ", b"]\x00\x00")):

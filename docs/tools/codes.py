@@ -1,11 +1,15 @@
 """Finds every error code that the packages can give, by reading their source. Imports none."""  # noqa: INP001 - used by scripts, not a package
 
 import ast
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 NAMED_BY_FIRST_ARGUMENT = {"ImageRejected": "{}", "NotFound": "{}_not_found", "Problem": "{}"}
 """Classes whose instances carry a code of their own → how it follows from their first argument."""
+
+LISTED = re.compile(r"Codes: ([\w,\s]+)\.")
+"""How an error class lists the codes that its instances carry."""
 
 OF_THE_FRAMEWORK = {"not_found", "method_not_allowed"}
 """Codes that `service/http/answers.py` derives from the titles of statuses."""
@@ -29,6 +33,9 @@ def _codes_in(node: ast.AST) -> Iterator[str]:
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
         if any(isinstance(t, ast.Name) and t.id == "code" for t in targets):
             yield from _text(node.value)
+    elif isinstance(node, ast.ClassDef):
+        listed = LISTED.search(ast.get_docstring(node) or "")
+        yield from re.findall(r"\w+", listed[1]) if listed else ()
     elif isinstance(node, ast.Dict):
         for key, value in zip(node.keys, node.values, strict=True):
             if isinstance(key, ast.Constant) and key.value == "code":

@@ -128,7 +128,10 @@ class Jobs:
             connection.execute(running.values(cancel_requested=True))
         job = self.get(workspace, job_id)
         if job.state in ("succeeded", "failed"):
-            raise Conflict(f"Job {job_id} has {job.state} already; it cannot be cancelled.")
+            raise Conflict(
+                f"Job {job_id} has {job.state} already; it cannot be cancelled.",
+                hint="A version that it made can be deleted.",
+            )
         return job
 
     def claim(self, owner: str) -> Job | None:

@@ -39,6 +39,9 @@ HINTS = {
 }
 """What to do from a shell, by code, where the server's hint speaks of HTTP."""
 
+OWN = ("features", "classifiers", "service")
+"""Packages whose refusals are told; anything else is a mistake of ours and shows its trace."""
+
 SHOWN = 10
 """Problems that are printed of many."""
 
@@ -152,12 +155,12 @@ def as_refusal(error: Exception) -> PenultimateError | None:
         refusal = _of_settings(error)
         if refusal is not None:
             return refusal
-    if "service.problems" in sys.modules:
-        from service.problems import INTERNAL, problem
+    if type(error).__module__.partition(".")[0] not in OWN:
+        return None
+    from service.problems import INTERNAL, problem
 
-        said = problem(error)
-        return None if said == INTERNAL else PenultimateError.from_problem(said)
-    return None
+    said = problem(error)
+    return None if said == INTERNAL else PenultimateError.from_problem(said)
 
 
 def _of_settings(error: Exception) -> PenultimateError | None:

@@ -49,6 +49,8 @@ async def _refuse_shape(_: Request, error: Exception) -> Response:
 
 
 async def _refuse_http(request: Request, error: Exception) -> Response:
+    if isinstance(error.__cause__, ServiceError):
+        return refuse(error.__cause__)  # a body over the limit, which the framework calls broken
     status = error.status_code if isinstance(error, HTTPException) else 500
     title = {404: "Not found", 405: "Method not allowed"}.get(status, "Invalid request")
     body = {

@@ -29,6 +29,7 @@ HEADERS = {
 }
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")
 UNTIMED = ("/livez", "/readyz", "/metrics")
 
 
@@ -79,7 +80,8 @@ class _Exchange:
                 await self._refuse(error)
         route = getattr(self._scope.get("route"), "path", "unmatched")
         if route not in UNTIMED:
-            method = self._scope["method"]
+            # A client may make methods up; each would be a series of its own.
+            method = self._scope["method"] if self._scope["method"] in METHODS else "other"
             metrics.request(method, route, self._status, perf_counter() - start)
 
     def _check_announced(self) -> None:

@@ -1,5 +1,6 @@
 """Datasets as people see them: counts, problems found, labels changed, images gone for good."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -74,9 +75,14 @@ def relabel(
 
     Raises:
         NotFound: an image is not in the dataset.
-        InvalidRequest: an entry is malformed.
+        InvalidRequest: an entry is malformed, or there are two for one image.
     """
     images = [_entry(e) for e in entries]
+    twice = [d for d, times in Counter(i.digest for i in images).items() if times > 1]
+    if twice:
+        raise InvalidRequest(
+            f"There are several entries for image {twice[0]}.", hint="Send one for each image."
+        )
     held = product.catalog.datasets.digests(workspace, name)
     strangers = [i.digest for i in images if i.digest not in held]
     if strangers:

@@ -28,7 +28,7 @@ def erase(product: Product, workspace: str, digest: str) -> dict[str, Any]:
     entries, trained = product.catalog.begin_erasure(workspace, digest)
     finish_erasures(product, workspace, [digest])
     if not (stored or entries or trained):
-        raise NotFound("image", digest)
+        raise NotFound("image", digest, hint="Nothing of it is stored here, or not any more.")
     return {
         "digest": digest,
         "erased": True,

@@ -55,7 +55,6 @@ def ingest(
         The answer of `POST /v1/datasets/{d}/images`.
     """
     check_name("dataset", dataset)
-    product.catalog.datasets.add(workspace, dataset, [])
     states: Counter[str] = Counter()
     entries: list[dict[str, Any]] = []
     rejected: list[dict[str, Any]] = []
@@ -66,6 +65,8 @@ def ingest(
             else:
                 states[entry["state"]] += 1
                 entries.append(entry)
+    # Only now: an archive that is refused leaves no trace.
+    product.catalog.datasets.add(workspace, dataset, [])
     return {
         "dataset": dataset,
         "added": states["added"],

@@ -25,7 +25,7 @@ from features.weights import locate
 LITE0 = "efficientnet_lite0"
 EXACT = 1e-5
 
-timm: Any = networks.timm
+timm: Any = networks.timm  # type: ignore[attr-defined]
 torchvision: Any = networks.torchvision
 
 
@@ -561,7 +561,7 @@ def test_torchvision_is_whole_after_its_import_was_helped() -> None:
     assert callable(torchvision.ops.nms)
 
 
-def test_threads_may_share_the_torch_engine(resnet_file: Path) -> None:
+def test_the_reference_engine_is_frozen_and_takes_an_empty_batch(resnet_file: Path) -> None:
     engine = TorchEngine(locate("timm/test_resnet", resnet_file), "reference", 0)
 
     assert engine.device == "reference"

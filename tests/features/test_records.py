@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from deltalake import DeltaTable, write_deltalake
+from deltalake import DeltaTable, TableFeatures, write_deltalake
 from deltalake.exceptions import CommitFailedError
 from made_up import SPACE, everything_under, name, names
 from made_up import made as vectors_made_up
@@ -169,8 +169,8 @@ def test_erased_records_are_in_no_byte_of_the_folder(records: Records) -> None:
     matrix = made(50)
     records.append(names(30), matrix[:30])
     records.append(names(20, start=30), matrix[30:])
-    found, files = records.erase([name(7), name(33), name(1000)])
-    records.table.sweep(files)
+    found, commit = records.erase([name(7), name(33), name(1000)])
+    records.table.sweep(commit.removed)
     assert found == {name(7), name(33)}
     kept = [i for i in range(50) if i not in (7, 33)]
     assert same({name(i): matrix[i] for i in kept}, contents(again(records)))
@@ -182,8 +182,8 @@ def test_erased_records_are_in_no_byte_of_the_folder(records: Records) -> None:
 
 def test_erasing_all_leaves_an_empty_table(records: Records) -> None:
     records.append(names(3), made(3))
-    found, files = records.erase(names(3))
-    records.table.sweep(files)
+    found, commit = records.erase(names(3))
+    records.table.sweep(commit.removed)
     assert found == set(names(3))
     assert contents(again(records)) == {}
     assert list(Path(records.table.uri).glob("*.parquet")) == []
@@ -301,6 +301,23 @@ def test_a_log_that_is_gone_or_torn_is_damage_and_not_an_empty_table(records: Re
         again(records)
 
 
+def test_features_that_change_what_a_file_means_are_refused(records: Records) -> None:
+    records.append(names(3), made(3))
+    DeltaTable(records.table.uri).alter.add_feature(
+        TableFeatures.DeletionVectors, allow_protocol_versions_increase=True
+    )
+    with pytest.raises(StoreDamaged) as caught:
+        contents(again(records))
+    assert "features" in caught.value.detail
+
+
+@pytest.mark.parametrize("folder", ["with space", "höher", "a#b?c"])
+def test_a_folder_may_have_an_unusual_name(tmp_path: Path, folder: str) -> None:
+    records = Records(str(tmp_path / folder), SPACE)
+    records.append(names(2), made(2))
+    assert set(contents(again(records))) == set(names(2))
+
+
 @pytest.mark.parametrize(
     "column", ["digest", "embedding", "stages"], ids=["no digest", "cut vector", "NaN"]
 )
@@ -336,7 +353,7 @@ def test_the_road_to_an_object_store(tmp_path: Path, monkeypatch: pytest.MonkeyP
     records, matrix = Records(uri, SPACE), made(6)
     for i in range(6):
         records.append([name(i)], matrix[i : i + 1])
-    found, files = records.erase([name(2)])
+    found, commit = records.erase([name(2)])
     records.table.sweep(files)
     records.merge(records.small_files())
     records.table.sweep()

@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 from made_up import SPACE, made, name, names, one
 
+from features import mirror as mirror_module
 from features import records as records_module
-from features.errors import SpaceMismatch, StoreDamaged
+from features.errors import SpaceMismatch, StoreDamaged, StoreUnavailable
+from features.keys import Float32
+from features.records import Records
 from features.store import FeatureStore
 from features.view import STATE
 
@@ -253,3 +256,85 @@ def test_check_finds_damaged_records(store: FeatureStore, tmp_path: Path) -> Non
     path.write_bytes(data)
     assert any(problem.startswith("records:") for problem in store.check())
     assert len(store.get(names(3))) == 3, "what the index has is good and is served"
+
+
+def test_what_another_machine_commits_in_between_is_taken_into_account(
+    store: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another machine keeps its own lock; it has a table in an object store in common with us."""
+    theirs, ours = made(1, 1), made(2, 2)
+    append, calls = Records.append, []
+
+    def late(self: Records, digests: list[str], matrix: Float32) -> None:
+        calls.append(digests)
+        if len(calls) == 1:
+            append(Records(self.table.uri, SPACE), [name(0)], theirs.matrix())
+        append(self, digests, matrix)
+
+    monkeypatch.setattr(Records, "append", late)
+    assert store.put(names(2), ours) == [False, True]
+    assert calls == [names(2), [name(1)]]
+    assert np.array_equal(store.rows([name(0)]).matrix(), theirs.matrix())
+    assert np.array_equal(store.rows([name(1)]).matrix(), ours.matrix()[1:])
+    assert store.check() == []
+
+
+def test_what_another_machine_merges_or_erases_in_between_is_taken_into_account(
+    store: FeatureStore,
+) -> None:
+    vectors = made(4)
+    for i in range(3):
+        store.put([name(i)], vectors[i : i + 1])
+    other = Records(str(store._synced.records.table.uri), SPACE)
+    other.erase([name(1)])
+    other.merge(other.small_files())
+    other.table.sweep()
+    assert store.put([name(3)], vectors[3:]) == [True]
+    assert store.digests() == {name(0), name(2), name(3)}
+    assert store.check() == []
+
+
+def test_a_digest_that_another_program_wrote_again_changes_nothing(store: FeatureStore) -> None:
+    first = made(2, 1)
+    store.put(names(2), first)
+    Records(str(store._synced.records.table.uri), SPACE).append(names(3), made(3, 2).matrix())
+    assert store.put(names(3), made(3, 3)) == [False, False, False]
+    assert np.array_equal(store.rows(names(2)).matrix(), first.matrix())
+    assert [problem for problem in store.check() if "repeat" not in problem] == []
+    store.compact()
+    assert store.check() == []
+
+
+def test_a_full_disk_under_the_index_loses_nothing(
+    store: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    vectors = made(3)
+    store.put(names(1), vectors[:1])
+    with monkeypatch.context() as patch:
+        patch.setattr(mirror_module, "write_new", refuse)
+        with pytest.raises(StoreUnavailable):
+            store.put(names(2), vectors[:2])
+        assert store.digests() == {name(0)}
+    assert store.put(names(3), vectors) == [False, False, True]
+    assert np.array_equal(store.rows(names(3)).matrix(), vectors.matrix())
+    assert store.check() == []
+
+
+def test_an_index_that_cannot_be_made_leaves_no_half_of_it(
+    store: FeatureStore, opener: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    store.put(names(3), made(3))
+    store.close()
+    shutil.rmtree(tmp_path / "index")
+    with monkeypatch.context() as patch:
+        patch.setattr(mirror_module, "write_new", refuse)
+        with pytest.raises(StoreUnavailable):
+            opener()
+    assert [path.name for path in (tmp_path / "index").iterdir()] == ["lock"]
+    assert len(opener()) == 3

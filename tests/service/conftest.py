@@ -108,11 +108,12 @@ def taught_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for head, names in {"colour": ("red", "green"), "is-red": ("yes", "no")}.items():
         name_of = dict(zip(("red", "green"), names, strict=True))
         uploads = [
-            LabelledUpload(f"{c}-{n}.png", data, name_of[c], f"patient {n % 6}")
+            LabelledUpload(f"{c}-{n}.png", data, name_of[c], f"patient {n}")
             for n, (c, data) in enumerate(pictures)
         ]
         ingest(product, "default", head, uploads)
-        assert teach(product, head, head).state == "succeeded"
+        job = teach(product, head, head)
+        assert job.state == "succeeded", job.error
     product.close()
     return home
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -416,8 +417,6 @@ def test_help_and_version_import_nothing_heavy() -> None:
 
 
 def test_a_taken_port_is_refused_before_anything_starts(tmp_path: Path) -> None:
-    import socket
-
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -437,7 +436,8 @@ def test_every_verb_works_on_a_server_too(tmp_path: Path, folder: Path, run: Run
     try:
         server.start()
         at = ("--server", server.url)
-        assert run("learn", "colour", folder, *at).exit_code == 0
+        taught = run("learn", "colour", folder, *at)
+        assert taught.exit_code == 0, taught.output
         assert run(*at, "predict", folder / "red" / "00.png").stdout.split()[-4:-2] == [
             "colour@1",
             "red",

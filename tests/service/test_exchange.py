@@ -198,6 +198,13 @@ def test_names_cannot_leave_their_place_in_the_path() -> None:
     assert asked[0].url.raw_path == b"/v1/heads/..%2Fdatasets%2Fx%3Fy%23z/versions/1"
 
 
+@pytest.mark.parametrize(("status", "ready"), [(200, True), (503, False)])
+def test_readiness_is_the_status_whatever_the_body(status: int, ready: bool) -> None:  # noqa: FBT001 - a parameter
+    handler, _ = answering(httpx.Response(status, text="\n"))
+
+    assert client_of(handler).ready() == {"ready": ready}
+
+
 def job(state: str, **more: Any) -> httpx.Response:
     return httpx.Response(200, json={"id": "1", "state": state, **more})
 

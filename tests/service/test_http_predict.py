@@ -3,9 +3,10 @@
 from typing import Any
 
 import pytest
-from in_process import Http, files, refused, settings_of, opened
+from in_process import Http, files, refused
 from live_server import picture
 
+from features.errors import Overloaded
 from features.keys import digest
 from service.schemas import PredictAnswer
 
@@ -245,10 +246,13 @@ def test_a_deleted_head_is_gone_at_the_next_request_and_its_neighbour_stays(http
     assert after == [p for p in before if p["head"] != "colour"]
 
 
-def test_too_much_waiting_is_told_with_when_to_come_back(http: Http, tmp_path: Any) -> None:
-    with opened(settings_of(tmp_path / "small", queue_images=1)) as small:
-        answer = small.predict(*[picture("red", n) for n in range(200, 240)])
-    assert answer.status_code in (200, 503)
-    if answer.status_code == 503:
-        refused(answer, 503, "overloaded")
-        assert int(answer.headers["retry-after"]) >= 1
+def test_when_too_much_is_waiting_the_answer_says_when_to_come_back(
+    http: Http, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise Overloaded(2.4)  # the queue itself has tests of its own
+
+    monkeypatch.setattr(http.product.embedder, "embed", full)
+    answer = http.predict(RED)
+    refused(answer, 503, "overloaded")
+    assert answer.headers["retry-after"] == "2"

@@ -89,9 +89,18 @@ class Server:
         except subprocess.TimeoutExpired:
             os.killpg(group, 9)
             self.process.wait()
-        with suppress(ProcessLookupError):
-            os.killpg(group, 9)  # a worker that outlived its parent
         self.process = None
+        self._wait_until_gone()
+
+    def _wait_until_gone(self) -> None:
+        """Workers live no longer than their parent: soon nobody listens any more."""
+        end = time.monotonic() + 5
+        while time.monotonic() < end:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) != 0:
+                    return
+            time.sleep(0.05)
+        raise AssertionError("a worker outlived its parent")
 
 
 def free_port() -> int:

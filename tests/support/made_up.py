@@ -1,9 +1,11 @@
-"""Digests and vectors made up for tests, and the folders they may be found in."""
+"""Digests, vectors and images made up for tests."""
 
 import hashlib
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from features.keys import Vectors
 from features.testing import ToyBackbone
@@ -39,3 +41,11 @@ def one(vector: list[float]) -> Vectors:
 def everything_under(folder: Path) -> bytes:
     """Return the bytes of all files, one after the other."""
     return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+def picture(number: int) -> bytes:
+    """Return a small PNG, another for each number."""
+    pixels = np.random.default_rng(number).integers(0, 256, (8, 8, 3), np.uint8)
+    out = BytesIO()
+    Image.fromarray(pixels).resize((40, 40)).save(out, "PNG")
+    return out.getvalue()

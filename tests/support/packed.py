@@ -4,6 +4,8 @@ import io
 import tarfile
 import zipfile
 from collections.abc import Callable, Mapping
+from tempfile import SpooledTemporaryFile
+from typing import IO
 
 import pytest
 
@@ -52,13 +54,21 @@ MAKERS: dict[str, Maker] = {
 KINDS = pytest.mark.parametrize("make", MAKERS.values(), ids=list(MAKERS))
 
 
+def uploaded(data: bytes) -> IO[bytes]:
+    """A file as a form has it: not the same as bytes in memory, nor as an opened file."""
+    file: IO[bytes] = SpooledTemporaryFile(max_size=2**20)  # noqa: SIM115 - the test ends soon
+    file.write(data)
+    file.seek(0)
+    return file
+
+
 def read(data: bytes, limits: ArchiveLimits = LIMITS) -> list[Member]:
-    return list(read_archive(io.BytesIO(data), limits))
+    return list(read_archive(uploaded(data), limits))
 
 
 def refused(data: bytes, limits: ArchiveLimits = LIMITS) -> ArchiveRejected:
     """The refusal, which comes before anything of the archive is given."""
     with pytest.raises(ArchiveRejected) as error:
-        next(read_archive(io.BytesIO(data), limits))
+        next(read_archive(uploaded(data), limits))
     assert error.value.hint
     return error.value

@@ -1,0 +1,53 @@
+"""A card says in plain sentences what its reader must know, and nothing that is not so."""
+
+from typing import Any
+
+import pytest
+
+from classifiers.folds import Plan
+from classifiers.limits import Facts, describe_limits
+from classifiers.statistics import Measure
+
+FINE = Measure(value=0.9, low=0.85, high=0.95)
+GROUP_WISE = Plan("group-wise", 5, ())
+
+
+def limits(**given: Any) -> str:
+    facts: dict[str, Any] = {
+        "class_counts": {"cat": 100, "dog": 100},
+        "n_groups": 60,
+        "plan": GROUP_WISE,
+        "signal": True,
+        "metrics": {"auc": FINE},
+        "baseline": {"auc": FINE},
+    }
+    return " ".join(describe_limits(Facts(**{**facts, **given})))
+
+
+def test_a_head_without_a_fault_is_still_one_of_its_place() -> None:
+    assert limits().startswith("The figures are for images like the ones it learnt from")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"signal": False}, "learnt nothing"),
+        ({"n_groups": None}, "No groups (patients, slides) were given"),
+        ({"n_groups": 4}, "4 groups only"),
+        ({"plan": Plan("stratified", 5, (), "some reason")}, "group by group: some reason."),
+        ({"class_counts": {"cat": 100, "dog": 8}}, "'dog', has 8 images"),
+        ({"class_counts": {"cat": 100, "dog": 60}}, "equally frequent"),
+        ({"class_counts": {"cat": 600, "dog": 60}}, "'dog' is 10 times rarer"),
+        (
+            {"baseline": {"auc": Measure(value=0.97, low=0.9, high=1.0)}},
+            "logistic regression did better on the same folds: AUC 0.97, not 0.90",
+        ),
+    ],
+)
+def test_each_limit_is_said_when_it_holds_and_only_then(given: dict[str, Any], said: str) -> None:
+    assert said in limits(**given)
+    assert said not in limits()
+
+
+def test_having_learnt_nothing_comes_first() -> None:
+    assert limits(signal=False, n_groups=None).startswith("This head learnt nothing")

@@ -1,0 +1,221 @@
+"""What every request passes: refusals as problems, limits, ids, headers, metrics, the document."""
+
+import re
+from typing import Any
+
+import pytest
+from in_process import Http, chunks, files, opened, refused, settings_of
+from live_server import picture
+
+from service.catalog import Catalog
+
+RED = picture("red", 100)
+
+CONTRACT = {
+    "POST /v1/predict",
+    "POST /v1/embed",
+    "POST /v1/search",
+    "GET /v1/datasets",
+    "GET /v1/datasets/{dataset}",
+    "DELETE /v1/datasets/{dataset}",
+    "POST /v1/datasets/{dataset}/images",
+    "PUT /v1/datasets/{dataset}/labels",
+    "POST /v1/heads",
+    "GET /v1/heads",
+    "GET /v1/heads/{head}",
+    "DELETE /v1/heads/{head}",
+    "GET /v1/heads/{head}/versions/{version}",
+    "DELETE /v1/heads/{head}/versions/{version}",
+    "PUT /v1/heads/{head}/aliases/{alias}",
+    "GET /v1/heads/{head}/history",
+    "GET /v1/jobs",
+    "GET /v1/jobs/{job}",
+    "DELETE /v1/jobs/{job}",
+    "DELETE /v1/images/{digest}",
+    "GET /v1/spaces",
+    "GET /livez",
+    "GET /readyz",
+    "GET /metrics",
+}
+
+
+def test_the_document_lists_every_route_of_the_contract(http: Http) -> None:
+    document = http.get("/openapi.json").json()
+    listed = {
+        f"{method.upper()} {path}" for path, ways in document["paths"].items() for method in ways
+    }
+    assert listed == CONTRACT
+    for path, ways in document["paths"].items():
+        for method, said in ways.items():
+            assert said.get("description") or said.get("summary"), f"{method} {path}"
+    for path in ("/v1/predict", "/v1/embed", "/v1/search", "/v1/datasets/{dataset}/images"):
+        body = document["paths"][path]["post"]["requestBody"]["content"]
+        assert "multipart/form-data" in body, path
+
+
+def test_the_documentation_page_loads_nothing_from_outside(http: Http) -> None:
+    assert http.get("/").headers["location"] == "/docs"
+    for path in ("/docs", "/redoc"):
+        page = http.get(path)
+        if page.status_code == 404:
+            continue
+        assert page.status_code == 200
+        linked = re.findall(r"(?:src|href)=[\"']([^\"']+)", page.text)
+        assert linked
+        for link in linked:
+            assert link.startswith(("/", "data:", "#")), link
+            if link.startswith("/"):
+                assert http.get(link).status_code == 200, link
+        assert not re.findall(r"https?://(?!www\.w3\.org)[\w.-]+", page.text)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/nope", 404, "not_found"),
+        ("GET", "/v1/nope", 404, "not_found"),
+        ("GET", "/v1/predict", 405, "method_not_allowed"),
+        ("PATCH", "/v1/heads", 405, "method_not_allowed"),
+        ("POST", "/v1/spaces", 405, "method_not_allowed"),
+        ("GET", "/v1/heads/", 404, "not_found"),
+        ("GET", "/v1/%2e%2e/x", 404, "not_found"),
+    ],
+)
+def test_a_route_that_is_not_there_is_a_problem_too(
+    http: Http, method: str, path: str, status: int, code: str
+) -> None:
+    answer = http.request(method, path)
+    if answer.status_code in (307, 308):
+        return  # led to where it is
+    refused(answer, status, code)
+
+
+@pytest.fixture
+def small(tmp_path: Any) -> Any:
+    with opened(settings_of(tmp_path / "small", max_request_bytes=50_000)) as http:
+        yield http
+
+
+PATHS = ["/v1/predict", "/v1/embed", "/v1/search", "/v1/datasets/d/images", "/v1/heads"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_body_that_is_announced_too_large_is_refused_unread(small: Http, path: str) -> None:
+    body = refused(small.post(path, content=b"x" * 50_001), 413, "request_too_large")
+    assert "50000 bytes" in body["detail"]
+    assert "MAX_REQUEST_BYTES" in body["hint"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(
+    "kind", ["multipart/form-data; boundary=b", "application/json", "text/plain"]
+)
+def test_a_body_that_turns_out_too_large_is_refused(small: Http, path: str, kind: str) -> None:
+    body = chunks(*[b"x" * 10_000] * 6)
+    answer = small.post(path, content=body, headers={"content-type": kind})
+    assert answer.status_code in (413, 422)
+    refused(answer, answer.status_code, answer.json()["code"])
+    if kind != "text/plain" and not (path == "/v1/heads" and "multipart" in kind):
+        assert answer.status_code == 413
+    assert small.get("/livez").status_code == 200
+
+
+def test_a_body_within_the_limit_is_read_in_pieces(small: Http) -> None:
+    head = b'--b\r\nContent-Disposition: form-data; name="images"; filename="a.png"\r\n\r\n'
+    body = chunks(head, RED[:1_000], RED[1_000:], b"\r\n--b--\r\n")
+    kind = {"content-type": "multipart/form-data; boundary=b"}
+    answer = small.post("/v1/embed", content=body, headers=kind)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["embeddings"][0]["filename"] == "a.png"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"rubbish", b"--b", b"--b\r\n\r\n", b"--b\r\nContent-Disposition: form-data\r\n\r\nx"],
+)
+def test_a_broken_form_is_a_problem(small: Http, body: bytes) -> None:
+    kind = {"content-type": "multipart/form-data; boundary=b"}
+    refused(small.post("/v1/predict", content=body, headers=kind), 422, "invalid_request")
+    refused(
+        small.post("/v1/predict", content=body, headers={"content-type": "multipart/form-data"}),
+        422,
+        "invalid_request",
+    )
+
+
+def test_an_answer_carries_the_id_of_its_request(http: Http) -> None:
+    mine = http.get("/v1/heads", headers={"X-Request-ID": "my-id.7"})
+    assert mine.headers["x-request-id"] == "my-id.7"
+    ids = {http.get("/v1/heads").headers["x-request-id"] for _ in range(2)}
+    assert len(ids) == 2
+    for strange in ("a b", "x" * 65, "<script>"):
+        given = http.get("/v1/heads", headers={"X-Request-ID": strange})
+        assert given.headers["x-request-id"] != strange
+
+
+def test_every_answer_has_the_safe_headers(http: Http) -> None:
+    for answer in (http.get("/v1/heads"), http.get("/nope"), http.post("/v1/predict")):
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["x-frame-options"] == "DENY"
+        assert answer.headers["cache-control"] == "no-store"
+
+
+def test_an_error_that_nobody_expected_tells_nothing_but_where_to_look(
+    http: Http, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr(http.product.catalog.heads, "entries", fail)
+    answer = http.get("/v1/heads")
+    body = refused(answer, 500, "internal_error")
+    assert "secret" not in answer.text
+    assert body["request_id"] == answer.headers["x-request-id"]
+
+
+def test_metrics_count_by_template_and_never_by_path(http: Http) -> None:
+    http.predict(RED)
+    http.predict(RED)
+    http.get("/v1/heads/colour")
+    http.get("/v1/heads/secret-name")
+    http.get("/v1/nowhere/secret-place")
+    http.request("BREW", "/v1/heads")
+    text = http.get("/metrics").text
+    assert re.search(r"^penultimate_forward_images_total [1-9]", text, re.M)
+    assert re.search(r"^penultimate_cache_hits_total [1-9]", text, re.M)
+    assert re.search(r"^penultimate_predictions_total [1-9]", text, re.M)
+    routes = set(re.findall(r'route="([^"]*)"', text))
+    assert {"/v1/predict", "/v1/heads/{head}"} <= routes
+    assert "secret" not in text
+    assert set(re.findall(r'method="([^"]*)"', text)) <= {"GET", "POST", "PUT", "DELETE", "other"}
+
+
+def test_the_probes_tell_alive_from_ready(http: Http) -> None:
+    assert http.get("/livez").json() == {"status": "alive"}
+    ready = http.get("/readyz")
+    assert (ready.status_code, ready.json()["status"]) == (200, "ready")
+    product = http.app.state.product
+    http.app.state.product = None
+    assert http.get("/livez").status_code == 200
+    assert http.get("/readyz").status_code == 503
+    http.app.state.product = product
+
+
+def test_a_catalog_that_is_away_is_a_503_that_says_when_to_come_back(
+    http: Http, tmp_path: Any
+) -> None:
+    catalog: Catalog = http.product.catalog
+    with catalog.database.write() as connection:
+        connection.exec_driver_sql("ALTER TABLE registry RENAME TO lost")
+    answer = http.get("/readyz")
+    refused(answer, 503, "catalog_unavailable")
+    assert answer.headers["retry-after"] == "5"
+    refused(http.predict(RED), 503, "catalog_unavailable")
+    assert http.get("/livez").status_code == 200
+
+
+def test_before_the_product_is_there_nothing_hangs(http: Http) -> None:
+    http.app.state.product = None
+    answer = http.get("/v1/heads")
+    assert answer.status_code >= 500
+    assert http.post("/v1/predict", files=files(RED)).status_code >= 500

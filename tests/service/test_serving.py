@@ -1,0 +1,123 @@
+"""The heads that answer are those that the catalog has, at every request and on every thread."""
+
+import threading
+from pathlib import Path
+
+import numpy as np
+from in_process import settings_of, teach
+from live_server import picture
+
+from service.product import Product, Upload
+from service.wiring import build
+from service.workflows import heads
+from service.workflows.predict import predict_images
+
+W = "default"
+
+
+def matrix(product: Product) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    store = product.workspaces[W].store
+    return store.rows(sorted(store.digests())).matrix()  # type: ignore[return-value]
+
+
+def test_heads_are_asked_for_by_reference_and_each_error_stays_with_its_head(
+    product: Product,
+) -> None:
+    asked = product.served(W).ask(["colour", "nope", "colour@1", "colour@7", "@"])
+    assert [(a.name, a.version) for a in asked] == [
+        ("colour", 1),
+        ("nope", None),
+        ("colour", 1),
+        ("colour@7", None),
+        ("@", None),
+    ]
+    assert [a.error is None for a in asked] == [True, False, True, False, False]
+    assert asked[0].slot == asked[2].slot
+
+
+def test_a_packed_answer_is_that_of_each_head_alone(product: Product) -> None:
+    served, X = product.served(W), matrix(product)
+    asked = served.ask(None)
+    for packed, one in zip(served.probabilities(X, asked), asked, strict=True):
+        np.testing.assert_array_equal(packed, one.alone(X))
+        assert packed.shape == (len(X), 2)
+
+
+def test_a_head_deleted_between_finding_and_asking_still_answers(product: Product) -> None:
+    served, X = product.served(W), matrix(product)
+    asked = served.ask(None)
+    before = served.probabilities(X, asked)
+    heads.delete_head(product, W, "colour")
+    assert [a.name for a in served.ask(None)] == ["is-red"]
+    for was, now in zip(before, served.probabilities(X, asked), strict=True):
+        np.testing.assert_allclose(was, now)
+
+
+def test_a_head_whose_artefact_is_gone_or_damaged_has_that_error(product: Product) -> None:
+    entry = product.catalog.heads.entry(W, "colour")
+    zoo = product.workspaces[W].zoo
+    zoo.remove(entry.versions[0].artefact)
+    broken, whole = product.served(W).ask(["colour", "is-red"])
+    assert broken.error is not None
+    assert whole.error is None
+    (answer,) = predict_images(product, W, [Upload("a", picture("red", 1))], None)["results"]
+    assert [p["error"] is None for p in answer["predictions"]] == [False, True]
+
+
+def test_a_head_registered_by_another_process_answers_at_the_next_request(
+    product: Product, home: Path
+) -> None:
+    image = Upload("a.png", picture("red", 300))
+    assert names(product, image) == ["colour", "is-red"]
+    other = build(settings_of(home))
+    assert teach(other, "third", "colour").state == "succeeded"
+    assert names(product, image) == ["colour", "is-red", "third"]
+    heads.delete_head(other, W, "third")
+    assert names(product, image) == ["colour", "is-red"]
+    other.close()
+
+
+def test_an_alias_moved_by_another_process_counts_at_the_next_request(
+    product: Product, home: Path
+) -> None:
+    other = build(settings_of(home))
+    assert teach(other, "colour", "is-red").state == "succeeded"
+    heads.point(other, W, "colour", "champion", 2, "try it")
+    (answer,) = predict_images(product, W, [Upload("a", picture("red", 1))], ["colour"])["results"]
+    assert [(p["version"], p["label"]) for p in answer["predictions"]] == [(2, "yes")]
+    other.close()
+
+
+def test_answers_stay_right_while_heads_come_and_go(product: Product) -> None:
+    """Ten threads ask; meanwhile aliases move and a head is deleted and read again."""
+    images = [Upload(c, picture(c, 400)) for c in ("red", "green")]
+    wrong: list[object] = []
+    stop = threading.Event()
+
+    def ask() -> None:
+        while not stop.is_set():
+            try:
+                for result in predict_images(product, W, images, ["colour"])["results"]:
+                    (said,) = result["predictions"]
+                    if said["label"] != result["image"]["filename"]:
+                        wrong.append(said)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is wrong
+                wrong.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for n in range(10):
+        heads.point(product, W, "colour", f"alias-{n}", 1, "")
+    heads.delete_head(product, W, "is-red")
+    for n in range(10):
+        heads.point(product, W, "colour", f"alias-{n}", 1, "")
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def names(product: Product, image: Upload) -> list[str]:
+    (result,) = predict_images(product, W, [image], None)["results"]
+    return [p["head"] for p in result["predictions"]]

@@ -1,0 +1,101 @@
+"""Vectors, label sets and heads made up for tests."""
+
+import hashlib
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import lightgbm
+import numpy as np
+import numpy.typing as npt
+
+from classifiers.blocks import Block
+from classifiers.card import Card
+from classifiers.head import Head
+from classifiers.labels import LabelSet
+from classifiers.recipe import Recipe
+from classifiers.training import learn
+from classifiers.trees import canonical
+
+Float32 = npt.NDArray[np.float32]
+
+LAYOUT = [("penultimate", 0, 24), ("stage1.mean", 24, 32), ("stage1.std", 32, 40)]
+WIDTH = 40
+
+QUICK = Recipe(rounds=20, folds=3, repeats=1)
+
+
+def digests(count: int) -> tuple[str, ...]:
+    """Return so many different digests."""
+    return tuple(hashlib.sha256(str(number).encode()).hexdigest() for number in range(count))
+
+
+def vectors(labels: Sequence[str], distance: float, seed: int = 0) -> Float32:
+    """Return random vectors, those of a label moved `distance` along a direction of its own."""
+    generator = np.random.default_rng(seed)
+    names = sorted(set(labels))
+    centres = generator.standard_normal((len(names), WIDTH))
+    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+    place = [names.index(label) for label in labels]
+    noise = generator.standard_normal((len(labels), WIDTH)) / np.sqrt(WIDTH)
+    return (noise + distance * centres[place]).astype(np.float32)
+
+
+def alternating(classes: Sequence[str], per_class: int) -> tuple[str, ...]:
+    """Return `per_class` labels of each class, in turn."""
+    return tuple(classes) * per_class
+
+
+def taught(
+    X: Float32, labels: Sequence[str], groups: Sequence[str | None] | None = None, **given: Any
+) -> Head:
+    """Learn a head called "made" from vectors and labels."""
+    known = tuple(groups) if groups is not None else None
+    label_set = given.pop("label_set", LabelSet(digests(len(labels)), tuple(labels), known))
+    given = {"recipe": QUICK, "created": "2026-01-01T00:00:00Z", **given}
+    return learn(X, label_set, name="made", space_id="space", blocks=LAYOUT, **given)
+
+
+@cache
+def small_head(classes: tuple[str, ...] = ("cat", "dog"), seed: int = 0) -> Head:
+    """Return a head of few trees, learnt from data that are easy to tell apart."""
+    labels = alternating(classes, 12)
+    recipe = Recipe(seed=seed, rounds=8, folds=3, repeats=1)
+    return taught(vectors(labels, 2.0, seed), labels, recipe=recipe)
+
+
+def head_of(booster: lightgbm.Booster, n_columns: int, n_outputs: int) -> Head:
+    """Return a head around any booster, which looks at all columns as they are."""
+    classes = ("no", "yes") if n_outputs == 1 else tuple(f"c{k}" for k in range(n_outputs))
+    sure = {"value": 1.0, "low": 0.5, "high": 1.0}
+    card = Card(
+        name="any",
+        task="binary" if n_outputs == 1 else "multiclass",
+        classes=classes,
+        space_id="space",
+        width=n_columns,
+        blocks=(Block("all", 0, n_columns),),
+        fingerprint="0" * 64,
+        n_images=2,
+        class_counts=dict.fromkeys(classes, 1),
+        n_groups=None,
+        n_test_images=0,
+        metrics={"auc": sure, "balanced_accuracy": sure},
+        metrics_test={},
+        baseline={"auc": sure, "balanced_accuracy": sure},
+        baseline_test={},
+        signal=True,
+        p_value=0.0,
+        folds={"kind": "stratified", "folds": 2, "repeats": 1, "reason": ""},
+        recipe=Recipe(normalisation="none"),
+        lightgbm="4",
+        created="2026-01-01T00:00:00Z",
+        author="",
+        limits=(),
+        warnings=(),
+    )
+    arrays = {
+        "out_of_fold": np.zeros((2, len(classes)), np.float32),
+        "true_classes": np.zeros(2, np.int32),
+    }
+    return Head.assemble(card, canonical(booster.model_to_string()), arrays)
