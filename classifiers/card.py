@@ -150,10 +150,12 @@ class Card:
             ValueError: if it is no card, or one of a newer version; the message says why.
         """
         current = dict(values)
-        while (number := current.pop("format", None)) != FORMAT:
-            if number not in _UPGRADES:
-                raise ValueError(f"format {number!r} is unknown here; format {FORMAT} is read")
-            current = _UPGRADES[number](current)
+        number = current.pop("format", None)
+        # True and 1.0 equal 1 in Python, and are no format number.
+        if type(number) is not int or not (number == FORMAT or number in _UPGRADES):
+            raise ValueError(f"format {number!r} is unknown here; format {FORMAT} is read")
+        for old in range(number, FORMAT):
+            current = _UPGRADES[old](current)
         try:
             # JSON has one kind of list, and strict types are meant for what it can say.
             return _adapter().validate_json(json.dumps(current))

@@ -73,7 +73,10 @@ class Recipe:
         for name, bounds in _INTEGERS.items():
             _check_number(name, getattr(self, name), int, bounds)
         for name, bounds in _NUMBERS.items():
-            _check_number(name, getattr(self, name), (int, float), bounds)
+            value = getattr(self, name)
+            _check_number(name, value, (int, float), bounds)
+            # 1 and 1.0 are one recipe and must make one card.
+            object.__setattr__(self, name, None if value is None else float(value))
         if self.seed is None:
             raise BadRecipe("seed", "a number is needed")
         if not self.blocks or not all(isinstance(name, str) for name in self.blocks):

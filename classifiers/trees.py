@@ -7,7 +7,7 @@ Knows nothing of cards or files.
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import isfinite
+from math import isinf
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +31,6 @@ _DECISIONS = {missing + left for missing in (0, MISSING_ZERO, MISSING_NAN) for l
 
 _WHOLE = re.compile(r"-?[0-9]{1,9}(?: -?[0-9]{1,9})*|")
 _REAL = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:e[+-][0-9]{1,3})?")
-_REALS = re.compile(rf"{_REAL.pattern}(?: {_REAL.pattern})*|")
 
 
 class BadText(ValueError):
@@ -165,12 +164,18 @@ class _Lines:
         self._check_length(key, len(found), length)
         return found
 
-    def reals(self, key: str, length: int) -> list[float]:
+    def thresholds(self, key: str, length: int) -> list[float]:
+        # A split that parts missing values from all others has such a threshold.
+        return self.reals(key, length, besides=("inf", "nan"))
+
+    def reals(self, key: str, length: int, besides: tuple[str, ...] = ()) -> list[float]:
         value = self.value(key)
-        if not _REALS.fullmatch(value):
-            raise BadText(f"line {self._next}: {key} is not numbers")
-        found = [float(word) for word in value.split()]
-        if not all(map(isfinite, found)):
+        words = value.split(" ") if value else []
+        for word in words:
+            if not _REAL.fullmatch(word) and word not in besides:
+                raise BadText(f"line {self._next}: {key} is not numbers")
+        found = [float(word) for word in words]
+        if not besides and any(map(isinf, found)):
             raise BadText(f"line {self._next}: {key} is not finite")
         self._check_length(key, len(found), length)
         return found
@@ -199,7 +204,7 @@ def _read_tree(lines: _Lines, number: int, n_columns: int) -> _Tree:
     lines.expect("num_cat=0")
     column = lines.whole("split_feature", n_splits)
     lines.reals("split_gain", n_splits)
-    threshold = lines.reals("threshold", n_splits)
+    threshold = lines.thresholds("threshold", n_splits)
     decision = lines.whole("decision_type", n_splits)
     left = lines.whole("left_child", n_splits)
     right = lines.whole("right_child", n_splits)

@@ -3,14 +3,15 @@
 Knows no labels and no heads.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Condition
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal
 
-from features.errors import FeatureError, ImageRejected
+from features.errors import EngineFailed, FeatureError, ImageRejected, SpaceMismatch
 from features.images import Limits
 from features.keys import EmbeddingSpace, Float32, digest
 from features.pipeline import Observer, Pipeline, Row, Silent
@@ -70,6 +71,8 @@ class Embedder:
         )
         self._lock = Condition()
         self._writer = Writer(self._lock, self._observer)
+        self._attended = 0
+        self._closed = False
         self._underway: dict[tuple[FeatureStore, str], Future[Row]] = {}
 
     @property
@@ -95,10 +98,61 @@ class Embedder:
         Raises:
             Overloaded: too much is waiting; nothing was done.
             EngineFailed: the backbone failed on some image; what else was computed is remembered.
+            SpaceMismatch: the store is of another space.
             StoreDamaged, StoreUnavailable: the store could not be read, or written "now".
         """
+        if store is not None and store.space != self._space:
+            raise SpaceMismatch(expected=store.space.id, found=self._space.id)
         digests = [digest(data) for _, data in images]
         contents = {key: data for key, (_, data) in zip(digests, images, strict=True)}
+        with self._attending():
+            known, computed, rejected = self._embed(contents, store, remember)
+        self._observer.count("cache_hits", sum(key in known for key in digests))
+        self._observer.count("images_rejected", sum(key in rejected for key in digests))
+        results: list[Embedded | ImageRejected] = []
+        for key, (filename, _) in zip(digests, images, strict=True):
+            if key in rejected:
+                results.append(_renamed(rejected[key], filename))
+            else:
+                row = known[key] if key in known else computed[key]
+                results.append(Embedded(key, row.embedding, row.stages, cached=key in known))
+        return results
+
+    def flush(self) -> None:
+        """Return once all that was to be remembered is durable.
+
+        Raises:
+            Exception: what a store raised that has refused vectors since the last flush.
+        """
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Finish what is under way, store what is to be remembered, and stop; raises as `flush`."""
+        with self._lock:
+            self._closed = True
+            while self._attended:
+                self._lock.wait()
+        self._pipeline.close()
+        self._writer.close()
+
+    @contextmanager
+    def _attending(self) -> Iterator[None]:
+        """Keep the embedder open for the call that is made inside."""
+        with self._lock:
+            if self._closed:
+                raise EngineFailed("it has been shut down", hint="Send the request again later.")
+            self._attended += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._attended -= 1
+                self._lock.notify_all()
+
+    def _embed(
+        self, contents: Mapping[str, bytes], store: "FeatureStore | None", remember: Remember
+    ) -> tuple[Found, Found, dict[str, ImageRejected]]:
+        """Return what is known, what had to be computed, and what cannot be."""
         known, pending, underway, mine = self._look_up(contents, store)
         try:
             computed, rejected, failure = _wait_for(underway)
@@ -112,29 +166,7 @@ class Embedder:
             self._release(mine, store)
         if failure is not None:
             raise failure
-        results: list[Embedded | ImageRejected] = []
-        for key, (filename, _) in zip(digests, images, strict=True):
-            if key in rejected:
-                results.append(_renamed(rejected[key], filename))
-            else:
-                row = known[key] if key in known else computed[key]
-                results.append(Embedded(key, row.embedding, row.stages, cached=key in known))
-        self._observer.count("cache_hits", sum(key in known for key in digests))
-        self._observer.count("images_rejected", sum(key in rejected for key in digests))
-        return results
-
-    def flush(self) -> None:
-        """Return once all that was to be remembered is durable.
-
-        Raises:
-            FeatureError: some vectors could not be stored since the last flush.
-        """
-        self._writer.flush()
-
-    def close(self) -> None:
-        """Finish what is under way, store what is to be remembered, and stop; raises as `flush`."""
-        self._pipeline.close()
-        self._writer.close()
+        return known, computed, rejected
 
     def _look_up(
         self, contents: Mapping[str, bytes], store: "FeatureStore | None"

@@ -103,13 +103,10 @@ class Pipeline:
 
         Raises:
             Overloaded: too many wait already. A call too large for the queue is let in alone.
-            EngineFailed: the pipeline has been closed.
         """
         jobs = deque(map(_Job, images))
         answers = [job.answer for job in jobs]
         with self._may_decode:
-            if self._closed:
-                raise EngineFailed("it is being shut down", hint="Send the request again later.")
             if self._unfinished and self._unfinished + len(jobs) > self._queue_images:
                 raise Overloaded(round(max(0.1, self._unfinished * self._seconds_per_image), 1))
             self._unfinished += len(jobs)
@@ -119,7 +116,7 @@ class Pipeline:
         return answers
 
     def close(self) -> None:
-        """Finish what is queued, then stop the threads."""
+        """Finish what is queued, then stop the threads; nothing may be submitted afterwards."""
         with self._may_decode:
             self._closed = True
             self._may_decode.notify_all()

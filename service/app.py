@@ -48,7 +48,7 @@ class Penultimate:
             return False
         return True
 
-    @bentoml.on_shutdown
+    @bentoml.on_shutdown  # type: ignore[untyped-decorator]  # BentoML publishes no types
     def close(self) -> None:
         """Stops the trainer and makes everything durable."""
         self.supervisor.stop()

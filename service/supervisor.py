@@ -60,6 +60,10 @@ class Supervisor:
                     continue
                 try:
                     self._supervise()
+                except Exception:
+                    # The catalog may be away for a while; without this thread no job is ever done.
+                    log.exception("supervisor failed; it tries again")
+                    self._stopping.wait(LOOK_EVERY_S)
                 finally:
                     self._end()
                     fcntl.flock(lock, fcntl.LOCK_UN)

@@ -14,8 +14,8 @@ from threading import Event, Thread
 from uuid import uuid4
 
 import structlog
-from classifiers.errors import TrainingCancelled
 
+from classifiers.errors import TrainingCancelled
 from service.catalog import Job, Jobs
 from service.logs import configure_logs
 from service.names import trainer_prefix

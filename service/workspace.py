@@ -5,7 +5,6 @@ from pathlib import Path
 from threading import Lock
 
 from classifiers.zoo import Zoo
-
 from features.blobs import Blobs
 from features.keys import EmbeddingSpace
 from features.store import FeatureStore

@@ -122,7 +122,7 @@ def test_every_variable_that_is_named_anywhere_is_on_the_settings_page() -> None
 
 
 def codes_of_source() -> set[str]:
-    rows = {code for _, code, _ in STATUSES.values()} - codes.NEVER_SHOWN
+    rows: set[str] = {code for _, code, _ in STATUSES.values()} - codes.NEVER_SHOWN
     found: set[str] = codes.codes_of([ROOT / p for p in ("features", "classifiers", "service")])
     return rows | found
 

@@ -33,7 +33,8 @@ def _same(*labels: str) -> dict[str, str]:
 
 
 _MATERIALS = ("cardboard", "glass", "metal", "paper", "plastic", "trash")
-_BRITTLE = {
+_THUMBNAILS = ("AbdomenCT", "BreastMRI", "CXR", "ChestCT", "Hand", "HeadCT")
+_HEAPS = {
     "glass": "a",
     "plastic": "a",
     "trash": "a",
@@ -52,9 +53,9 @@ CASES = (
     Case("trashnet", "glass v plastic", _same("glass", "plastic")),
     Case("trashnet", "metal v glass", _same("metal", "glass")),
     Case("trashnet", "paper v trash", _same("paper", "trash")),
-    Case("trashnet", "two mixed heaps", _BRITTLE),
+    Case("trashnet", "two mixed heaps", _HEAPS),
     Case("hymenoptera", "ants v bees", _same("ants", "bees")),
-    Case("mednist", "6 classes", _same(*("AbdomenCT BreastMRI CXR ChestCT Hand HeadCT".split()))),
+    Case("mednist", "6 classes", _same(*_THUMBNAILS)),
     Case("mednist", "abdomen v chest", _same("AbdomenCT", "ChestCT")),
 )
 

@@ -16,18 +16,15 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import os
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")  # must be said before numpy is first imported
-
 import numpy as np
 from baselines import BASELINES, auc
 from cases import CASES, IMAGES_PER_CLASS, Draw, all_draws
+from threadpoolctl import threadpool_limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,9 +104,11 @@ def rows(results: Results, ours: list[str], n: int, draws: int) -> list[str]:
 def report(results: Results, ours: list[str], draws: int) -> str:
     parts = [
         "# Heads against single classical methods",
-        f"Held-out AUC (one-versus-rest, macro), group-wise halves, {draws} draws, made by "
-        "`benchmarks/heads/run.py`. Baselines see the penultimate vector of the same images. "
-        "± is the standard error over draws.",
+        (
+            f"Held-out AUC (one-versus-rest, macro), group-wise halves, {draws} draws, made by "
+            "`benchmarks/heads/run.py`. Baselines see the penultimate vector of the same images. "
+            "± is the standard error over draws."
+        ),
     ]
     for n in IMAGES_PER_CLASS:
         parts += [f"## {n} images per class", "\n".join(rows(results, ours, n, draws))]
@@ -127,7 +126,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     ours = {f"ours ({spec.rsplit(':', 1)[1]})": plugged(spec) for spec in given.ours}
-    results = measure(given.features, BASELINES | ours, given.draws, given.cache)
+    with threadpool_limits(1):  # small matrices are slower on two threads, far slower when shared
+        results = measure(given.features, BASELINES | ours, given.draws, given.cache)
     text = report(results, list(ours), given.draws)
     if given.out:
         given.out.write_text(text)

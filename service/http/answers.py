@@ -3,12 +3,12 @@
 from typing import Any
 
 import orjson
-from classifiers.errors import ClassifierError
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
+from classifiers.errors import ClassifierError
 from features.errors import FeatureError
 from service.errors import NothingAnswered, ServiceError
 from service.http.edge import PROBLEM_JSON

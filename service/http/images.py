@@ -2,20 +2,16 @@
 
 from typing import Any
 
-import numpy as np
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
 
-from features import arrow
-from features.embedder import Embedded
 from service import schemas
 from service.http.answers import answer
 from service.http.forms import is_json, read_form, read_json
 from service.http.openapi import body_of, form_field
-from service.problems import problem
-from service.product import DEFAULT_WORKSPACE, Product, Upload
-from service.workflows import erase, predict, search
+from service.product import DEFAULT_WORKSPACE, Product
+from service.workflows import embed, erase, predict, search
 
 router = APIRouter(prefix="/v1", tags=["images"])
 
@@ -74,17 +70,15 @@ async def predict_images(request: Request) -> Response:
     response_model=schemas.EmbedAnswer,
     openapi_extra=body_of({"images": IMAGES}, required=["images"]),
 )
-async def embed(request: Request) -> Response:
+async def embed_images(request: Request) -> Response:
     """Gives the vectors of images, as JSON or as an Arrow stream."""
     product: Product = request.app.state.product
     async with read_form(request, max_files=schemas.MAX_IMAGES) as form:
         uploads = form.uploads("images", at_most=schemas.MAX_IMAGES)
-    found = await run_in_threadpool(search.embed, product, DEFAULT_WORKSPACE, uploads)
-    if arrow.MEDIA_TYPE in request.headers.get("accept", ""):
-        return _arrow(product, found)
-    space = {"id": product.space.id, **product.space.to_dict()}
-    entries = [_vector(u, f) for u, f in zip(uploads, found, strict=True)]
-    return answer({"space": space, "embeddings": entries})
+    if embed.ARROW in request.headers.get("accept", ""):
+        stream = await run_in_threadpool(embed.embed_arrow, product, DEFAULT_WORKSPACE, uploads)
+        return Response(stream, media_type=embed.ARROW)
+    return answer(await run_in_threadpool(embed.embed, product, DEFAULT_WORKSPACE, uploads))
 
 
 @router.post(
@@ -143,32 +137,3 @@ def _search_json(product: Product, query: schemas.SearchQuery) -> dict[str, Any]
     return search.search_known(
         product, DEFAULT_WORKSPACE, digest=query.digest, vector=query.vector, **filters
     )
-
-
-def _vector(upload: Upload, found: Embedded | Exception) -> dict[str, Any]:
-    if isinstance(found, Embedded):
-        return {
-            "filename": upload.filename,
-            "digest": found.digest,
-            "vector": found.embedding.tolist(),
-            "cached": found.cached,
-            "error": None,
-        }
-    return {
-        "filename": upload.filename,
-        "digest": None,
-        "vector": None,
-        "cached": False,
-        "error": problem(found),
-    }
-
-
-def _arrow(product: Product, found: list[Embedded | Exception]) -> Response:
-    good = []
-    for each in found:
-        if not isinstance(each, Embedded):
-            raise each  # a column of vectors has no place for an error
-        good.append(each)
-    matrix = np.stack([g.embedding for g in good])
-    stream = arrow.to_stream(product.space, [g.digest for g in good], matrix)
-    return Response(stream, media_type=arrow.MEDIA_TYPE)

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from classifiers.labels import LabelSet, find_problems
-
 from features.keys import is_digest
 from service.catalog import Labelled
 from service.errors import InvalidRequest, NotFound

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
 from classifiers.errors import TrainingCancelled
 from classifiers.head import Head
 from classifiers.labels import LabelSet, find_problems
 from classifiers.recipe import Recipe
 from classifiers.training import learn
-
 from features.embedder import Embedded
 from features.errors import UnknownDigest
 from features.keys import Vectors
@@ -45,7 +45,6 @@ def request_learning(
         Conflict: the idempotency key belongs to another request.
     """
     check_name("head", name)
-    checked_labels(product, workspace, dataset)
     request = {
         "name": name,
         "dataset": dataset,
@@ -53,7 +52,12 @@ def request_learning(
         "options": options.model_dump(exclude_defaults=True),
         "space": product.space.to_dict(),
     }
-    return product.catalog.jobs.submit(workspace, "learn", request, idempotency_key)
+    jobs = product.catalog.jobs
+    same = jobs.repeated(workspace, request, idempotency_key)
+    if same is not None:
+        return same  # whatever has become of the dataset since
+    checked_labels(product, workspace, dataset)
+    return jobs.submit(workspace, "learn", request, idempotency_key)
 
 
 def checked_labels(product: Product, workspace: str, dataset: str) -> LabelSet:

@@ -1,4 +1,4 @@
-"""Similar images, and the vectors themselves: filters first, hits joined with the catalog."""
+"""Similar images: filters first, hits joined with the catalog."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -54,12 +54,6 @@ def search_known(
             hint="POST /v1/embed gives vectors of this space.",
         )
     return _search(product, workspace, query, k, dataset, label)
-
-
-def embed(product: Product, workspace: str, images: Sequence[Upload]) -> list[Embedded | Exception]:
-    """The vectors of images, in the order sent, an exception in the place of a bad one."""
-    place = product.workspaces[workspace]
-    return list(product.embedder.embed([(u.filename, u.data) for u in images], place.store))
 
 
 def _search(

@@ -12,7 +12,12 @@ from classifiers.errors import BadRecipe
 
 Float32 = npt.NDArray[np.float32]
 
-LAYOUT = [("penultimate", 0, 3), ("stage1.mean", 3, 5), ("stage1.std", 5, 7), ("stage10.mean", 7, 9)]
+LAYOUT = [
+    ("penultimate", 0, 3),
+    ("stage1.mean", 3, 5),
+    ("stage1.std", 5, 7),
+    ("stage10.mean", 7, 9),
+]
 BLOCKS = choose_blocks(LAYOUT, ["penultimate", "stage1"])
 LENGTHS = Scaling(BLOCKS, "l2")
 AS_IS = Scaling(BLOCKS, "none")
@@ -65,7 +70,7 @@ def test_a_matrix_that_is_a_view_is_scaled_as_its_copy() -> None:
 
 def test_all_takes_every_block_and_a_name_those_below_it() -> None:
     assert [block.name for block in choose_blocks(LAYOUT, ["all"])] == [name for name, *_ in LAYOUT]
-    assert BLOCKS == tuple(Block(*block) for block in LAYOUT[:3])
+    assert tuple(Block(*block) for block in LAYOUT[:3]) == BLOCKS
 
 
 def test_a_block_that_is_not_there_is_refused_by_name() -> None:

@@ -51,7 +51,7 @@ def test_columns_of_different_lengths_are_the_callers_mistake() -> None:
         (LabelSet((), ()), "empty_dataset", ()),
         (replace(GOOD, splits=("test",) * 12), "empty_dataset", ()),
         (replace(GOOD, labels=("cat",) * 12), "one_label", ("cat",)),
-        (replace(GOOD, labels=("",) + LABELS[1:]), "missing_label", (digests(1)[0],)),
+        (replace(GOOD, labels=("", *LABELS[1:])), "missing_label", (digests(1)[0],)),
         (LabelSet(digests(10), ("cat",) * 6 + ("dog",) * 4), "too_few_images", ("dog",)),
         (replace(GOOD, splits=("train",) * 8 + ("test",) * 4), "too_few_images", ("dog",)),
         (replace(GOOD, splits=("tran",) + (None,) * 11), "bad_split", ("tran",)),

@@ -23,7 +23,9 @@ def test_one_output_is_a_log_odds_and_several_are_softmax(
     for n_outputs in outputs:
         part = raw[:, source : source + n_outputs]
         p = found[:, target : target + max(n_outputs, 2)]
-        expected = softmax(part, axis=1) if n_outputs > 1 else np.hstack([1 - expit(part), expit(part)])
+        expected = (
+            softmax(part, axis=1) if n_outputs > 1 else np.hstack([1 - expit(part), expit(part)])
+        )
         np.testing.assert_allclose(p, expected, rtol=1e-9, atol=1e-12)
         np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-12)
         source += n_outputs

@@ -38,7 +38,9 @@ def value_of(given: Scored) -> float:
 
 
 samples = st.lists(
-    st.tuples(st.integers(0, 3), st.integers(0, 3), st.lists(st.integers(0, 5), min_size=4, max_size=4)),
+    st.tuples(
+        st.integers(0, 3), st.integers(0, 3), st.lists(st.integers(0, 5), min_size=4, max_size=4)
+    ),
     min_size=6,
     max_size=40,
 )

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,14 @@ from made_up import SPACE, made, picture
 
 from features import writer as writer_module
 from features.embedder import Embedded, Embedder
-from features.errors import EngineFailed, FeatureError, ImageRejected, Overloaded, StoreUnavailable
+from features.errors import (
+    EngineFailed,
+    FeatureError,
+    ImageRejected,
+    Overloaded,
+    SpaceMismatch,
+    StoreUnavailable,
+)
 from features.images import decode
 from features.keys import UInt8, Vectors, digest
 from features.store import FeatureStore
@@ -276,6 +284,34 @@ def test_closing_stores_what_was_to_be_remembered(
     assert len(store) == 1
     with pytest.raises(EngineFailed):
         embedder.embed(images(2), store)
+
+
+def test_closing_waits_for_calls_that_are_under_way(
+    make: Callable[..., Embedder],
+    engine: Watched,
+    store: FeatureStore,
+    elsewhere: ThreadPoolExecutor,
+) -> None:
+    embedder = make()
+    engine.hold()
+    answer = elsewhere.submit(embedder.embed, images(1, 2), store)
+    engine.wait_until_held()
+    closing = elsewhere.submit(embedder.close)
+    time.sleep(0.05)
+    assert not closing.done()
+    engine.open.set()
+    closing.result(PATIENCE_S)
+    assert right(answer.result(PATIENCE_S), images(1, 2))
+    assert len(store) == 2
+
+
+def test_a_store_of_another_space_is_refused(embedder: Embedder, tmp_path: Path) -> None:
+    other = replace(SPACE, layer="other")
+    store = FeatureStore(str(tmp_path / "other"), tmp_path / "other-index", other)
+    with pytest.raises(SpaceMismatch) as caught:
+        embedder.embed(images(1), store)
+    assert (caught.value.expected, caught.value.found) == (other.id, SPACE.id)
+    store.close()
 
 
 def test_many_calls_share_few_appends(

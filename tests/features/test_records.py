@@ -30,6 +30,8 @@ from features.keys import EmbeddingSpace, Float32
 from features.records import Records
 from features.table import Conflict
 
+FORMATS = Path(__file__).parent / "formats"
+
 ENDPOINT_OF_NOBODY = {
     "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
     "AWS_ALLOW_HTTP": "true",
@@ -139,6 +141,17 @@ def test_a_format_of_the_future_is_refused(tmp_path: Path, monkeypatch: pytest.M
     assert "format is 2" in caught.value.detail
 
 
+@pytest.mark.parametrize("version", ["1"])
+def test_every_format_there_ever_was_is_read(tmp_path: Path, version: str) -> None:
+    """The table of a format is written once, when that is the newest, and never again."""
+    shutil.copytree(FORMATS / version, tmp_path / "table")
+    configuration = DeltaTable(tmp_path / "table").metadata().configuration
+    space = EmbeddingSpace.from_dict(json.loads(configuration[SPACE_KEY]))
+    found = contents(Records(str(tmp_path / "table"), space))
+    numbers = np.arange(3 * space.width, dtype=np.float32).reshape(3, space.width) / 8 - 5
+    assert same(dict(zip(names(3), numbers, strict=True)), found)
+
+
 def test_bytes_and_names_are_flushed_before_the_log_names_them(
     records: Records, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,8 +208,7 @@ def test_merging_changes_files_and_no_record(records: Records) -> None:
         records.append([name(i)], matrix[i : i + 1])
     files = records.small_files()
     assert len(files) == 20
-    records.merge(files)
-    records.table.sweep(files)
+    records.table.sweep(records.merge(files).removed)
     assert len(list(Path(records.table.uri).glob("*.parquet"))) == 1
     assert same(dict(zip(names(20), matrix, strict=True)), contents(again(records)))
 
@@ -227,7 +239,7 @@ def test_sweeping_deletes_what_a_crash_left_and_nothing_of_others(records: Recor
     (folder / "records-left-over.parquet").write_bytes(b"half")
     (folder / "part-of-another-program.parquet").write_bytes(b"being written")
     # Whatever it is asked, it deletes no file that the table refers to.
-    records.table.sweep(records.table.files().values())
+    records.table.sweep(records.table.files())
     assert {live.name, "part-of-another-program.parquet"} == {
         path.name for path in folder.glob("*.parquet")
     }
@@ -354,7 +366,7 @@ def test_the_road_to_an_object_store(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for i in range(6):
         records.append([name(i)], matrix[i : i + 1])
     found, commit = records.erase([name(2)])
-    records.table.sweep(files)
+    records.table.sweep(commit.removed)
     records.merge(records.small_files())
     records.table.sweep()
     expected = {name(i): matrix[i] for i in range(6) if i != 2}
@@ -404,6 +416,21 @@ def test_a_log_that_cannot_be_written_leaves_all_as_it_was(
         records.append(names(1, start=3), made(1))
     assert set(names(3)) == set(contents(again(records)))
     assert len(list(Path(records.table.uri).glob("*.parquet"))) == 1
+
+
+def test_a_file_is_left_in_an_object_store_if_its_commit_may_yet_arrive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def time_out(*args: object, **options: object) -> None:
+        raise OSError("Generic S3 error: operation timed out")
+
+    monkeypatch.setattr(table_module, "local_folder", lambda uri: None)
+    tmp_path.joinpath("table").mkdir()
+    records = Records((tmp_path / "table").as_uri(), SPACE)
+    monkeypatch.setattr(DeltaTable, "create_write_transaction", time_out)
+    with pytest.raises(StoreUnavailable):
+        records.append(names(1), made(1))
+    assert len(list(tmp_path.joinpath("table").glob("*.parquet"))) == 1
 
 
 def test_a_commit_that_went_through_unheard_keeps_its_file(

@@ -10,6 +10,7 @@ from made_up import SPACE, everything_under, made, name, names, one
 from features import records as records_module
 from features import store as store_module
 from features.errors import StoreUnavailable, UnknownDigest
+from features.index import unit
 from features.keys import Float32, Vectors
 from features.store import FeatureStore, Hit
 
@@ -148,10 +149,11 @@ def test_erased_records_are_in_no_byte_of_either_folder(
     doomed = [name(4), name(21)]
     held = b"".join(path.read_bytes() for path in (tmp_path / "index").iterdir())
     assert vectors.matrix()[4].tobytes() in held, "the test looks for the wrong bytes"
+    assert unit(vectors.embeddings)[4].tobytes() in held, "the test looks for the wrong bytes"
     store = opener() if reopened else store
     assert store.delete([*doomed, name(999), "nonsense"]) == 2
     left = everything_under(tmp_path)
-    units = vectors.embeddings / np.linalg.norm(vectors.embeddings, axis=1, keepdims=True)
+    units = unit(vectors.embeddings)
     for number in (4, 21):
         assert name(number).encode() not in left
         assert bytes.fromhex(name(number)) not in left

@@ -15,6 +15,7 @@ from features.errors import SpaceMismatch, StoreDamaged, StoreUnavailable
 from features.keys import Float32
 from features.records import Records
 from features.store import FeatureStore
+from features.table import Commit, Table
 from features.view import STATE
 
 Opener = Callable[..., FeatureStore]
@@ -265,11 +266,11 @@ def test_what_another_machine_commits_in_between_is_taken_into_account(
     theirs, ours = made(1, 1), made(2, 2)
     append, calls = Records.append, []
 
-    def late(self: Records, digests: list[str], matrix: Float32) -> None:
+    def late(self: Records, digests: list[str], matrix: Float32) -> Commit:
         calls.append(digests)
         if len(calls) == 1:
             append(Records(self.table.uri, SPACE), [name(0)], theirs.matrix())
-        append(self, digests, matrix)
+        return append(self, digests, matrix)
 
     monkeypatch.setattr(Records, "append", late)
     assert store.put(names(2), ours) == [False, True]
@@ -291,6 +292,36 @@ def test_what_another_machine_merges_or_erases_in_between_is_taken_into_account(
     other.table.sweep()
     assert store.put([name(3)], vectors[3:]) == [True]
     assert store.digests() == {name(0), name(2), name(3)}
+    assert store.check() == []
+
+
+@pytest.mark.parametrize("ours", ["put", "erased", "merged"])
+def test_a_commit_seen_together_with_our_own_is_not_passed_over(
+    opener: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ours: str
+) -> None:
+    """Another machine commits right behind us, before we look again."""
+    store, vectors, calls = opener(compact_after_files=2), made(5), [0]
+    store.put(names(1), vectors[:1])
+    store.put([name(1)], vectors[1:2])
+    refresh = Table.refresh
+
+    def late(self: Table) -> None:
+        # The first look of a call is at what to start from, the second at its own commit.
+        calls[0] += 1
+        if calls[0] == 2:
+            Records(self.uri, SPACE).append([name(4)], vectors[4:].matrix())
+        refresh(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Table, "refresh", late)
+        if ours == "erased":
+            assert store.delete([name(0)]) == 1
+        else:
+            assert store.put([name(2)], vectors[2:3]) == [True]
+    if ours == "merged":
+        store.compact()
+    assert store.put([name(4)], made(1, 9)) == [False]
+    assert np.array_equal(store.rows([name(4)]).matrix(), vectors[4:].matrix())
     assert store.check() == []
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 import throwaway_postgres as postgres
 from in_process import Http, opened, settings_of, teach
 from live_server import picture
@@ -17,6 +18,11 @@ from service.catalog.tables import metadata
 from service.product import Product
 from service.wiring import build
 from service.workflows.ingest import LabelledUpload, ingest
+
+structlog.configure(
+    # The library's default draws every traceback with its variables, which takes seconds.
+    processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()]
+)
 
 
 @pytest.fixture(scope="session")

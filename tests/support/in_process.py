@@ -81,11 +81,11 @@ def opened(settings: Settings) -> Iterator[Http]:
     """The application on a home."""
     metrics = PrometheusMetrics()
     app = create_app(settings, metrics)
-    app.state.product = build(settings, metrics)
+    product = app.state.product = build(settings, metrics)
     try:
-        yield Http(app, app.state.product)
+        yield Http(app, product)
     finally:
-        app.state.product.close()
+        product.close()
 
 
 def files(*images: bytes, field: str = "images") -> list[tuple[str, tuple[str, bytes]]]:

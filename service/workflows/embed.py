@@ -1,0 +1,61 @@
+"""The vectors of images, in the order sent, as JSON or as an Arrow table."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from features import arrow
+from features.embedder import Embedded
+from service.problems import problem
+from service.product import Product, Upload
+
+ARROW = arrow.MEDIA_TYPE
+
+
+def embed(product: Product, workspace: str, images: Sequence[Upload]) -> dict[str, Any]:
+    """The answer of `POST /v1/embed`; a bad image has its error in its own place."""
+    found = _found(product, workspace, images)
+    space = {"id": product.space.id, **product.space.to_dict()}
+    entries = [_entry(image, each) for image, each in zip(images, found, strict=True)]
+    return {"space": space, "embeddings": entries}
+
+
+def embed_arrow(product: Product, workspace: str, images: Sequence[Upload]) -> bytes:
+    """The same as an Arrow stream.
+
+    Raises:
+        ImageRejected: one is bad: a column of vectors has no place for an error.
+    """
+    good = []
+    for each in _found(product, workspace, images):
+        if not isinstance(each, Embedded):
+            raise each
+        good.append(each)
+    matrix = np.stack([each.embedding for each in good])
+    return arrow.to_stream(product.space, [each.digest for each in good], matrix)
+
+
+def _found(
+    product: Product, workspace: str, images: Sequence[Upload]
+) -> Sequence[Embedded | Exception]:
+    store = product.workspaces[workspace].store
+    return product.embedder.embed([(i.filename, i.data) for i in images], store)
+
+
+def _entry(image: Upload, found: Embedded | Exception) -> dict[str, Any]:
+    if isinstance(found, Embedded):
+        return {
+            "filename": image.filename,
+            "digest": found.digest,
+            "vector": found.embedding.tolist(),
+            "cached": found.cached,
+            "error": None,
+        }
+    return {
+        "filename": image.filename,
+        "digest": None,
+        "vector": None,
+        "cached": False,
+        "error": problem(found),
+    }

@@ -1,0 +1,187 @@
+"""The trainer as a process: killed, restarted, stopped, and never two of them on one home."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from in_process import settings_of
+from live_server import picture
+
+from service.catalog import Catalog, Job
+from service.product import Product
+from service.schemas import LearnOptions
+from service.supervisor import Supervisor, spawn_trainer
+from service.workflows.ingest import LabelledUpload, ingest
+from service.workflows.learn import request_learning
+
+pytestmark = pytest.mark.slow
+
+W = "default"
+PATIENCE_S = 60.0
+
+
+def until(what: Callable[[], object]) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not what():
+        assert time.monotonic() < end, "nothing happened"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def long_job(product: Product) -> Job:
+    """A job that takes long enough to be killed in its middle."""
+    uploads = [
+        LabelledUpload(f"{c}-{n}", picture(c, n, side=16), c)
+        for c in ("red", "green", "blue")
+        for n in range(150)
+    ]
+    ingest(product, W, "many", uploads)
+    return request_learning(
+        product, W, name="new", dataset="many", task="auto", options=LearnOptions()
+    )
+
+
+@pytest.fixture
+def supervise(product: Product) -> Iterator[Callable[[], Supervisor]]:
+    with ExitStack() as stack:
+
+        def make() -> Supervisor:
+            supervisor = Supervisor(product.settings, product.catalog)
+            stack.callback(supervisor.stop)
+            supervisor.start()
+            return supervisor
+
+        yield make
+
+
+def alive(supervisor: Supervisor) -> bool:
+    return supervisor._process is not None and supervisor._process.poll() is None
+
+
+def state(product: Product, job: Job) -> str:
+    return product.catalog.jobs.get(W, job.id).state
+
+
+def test_a_killed_trainer_is_replaced_and_its_job_done(
+    product: Product, long_job: Job, supervise: Callable[[], Supervisor]
+) -> None:
+    supervisor = supervise()
+    until(lambda: state(product, long_job) == "running")
+    assert supervisor._process is not None
+    killed = supervisor._process.pid
+    os.kill(killed, signal.SIGKILL)
+    until(lambda: state(product, long_job) == "succeeded")
+    assert supervisor._process.pid != killed
+    assert product.catalog.jobs.get(W, long_job.id).attempts == 2
+    assert [v.version for v in product.catalog.heads.entry(W, "new").versions] == [1]
+
+
+def test_of_two_supervisors_one_has_the_trainer_and_the_other_takes_over(
+    supervise: Callable[[], Supervisor],
+) -> None:
+    one, two = supervise(), supervise()
+    until(lambda: alive(one) or alive(two))
+    time.sleep(1)
+    assert alive(one) != alive(two)
+    first, second = (one, two) if alive(one) else (two, one)
+    first.stop()
+    assert not alive(first)
+    until(lambda: alive(second))
+
+
+def test_a_trainer_told_to_terminate_gives_its_job_back_and_ends_well(
+    product: Product, long_job: Job
+) -> None:
+    trainer = spawn_trainer(product.settings)
+    until(lambda: state(product, long_job) == "running")
+    trainer.terminate()
+    assert trainer.wait(PATIENCE_S) == 0
+    back = product.catalog.jobs.get(W, long_job.id)
+    assert (back.state, back.attempts) == ("queued", 0)
+
+
+def test_a_supervisor_survives_a_catalog_that_is_away(
+    product: Product, supervise: Callable[[], Supervisor]
+) -> None:
+    supervisor = supervise()
+    until(lambda: alive(supervisor))
+    with product.catalog.database.write() as connection:
+        connection.exec_driver_sql("ALTER TABLE jobs RENAME TO lost")
+    until(lambda: not alive(supervisor))
+    with product.catalog.database.write() as connection:
+        connection.exec_driver_sql("ALTER TABLE lost RENAME TO jobs")
+    until(lambda: alive(supervisor))
+    assert supervisor._thread.is_alive()
+
+
+START = """
+import sys, time
+from pathlib import Path
+from in_process import settings_of
+from service.supervisor import spawn_trainer
+print(spawn_trainer(settings_of(Path(sys.argv[1]))).pid, flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_trainer_does_not_outlive_the_process_that_started_it(tmp_path: Path) -> None:
+    support = Path(__file__).parents[1] / "support"
+    here = Path(__file__).parents[2]
+    parent = subprocess.Popen(
+        [sys.executable, "-c", START, str(tmp_path / "home")],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": f"{support}:{here}"},
+    )
+    assert parent.stdout is not None
+    pid = int(parent.stdout.readline())
+    until((tmp_path / "home" / "catalog.sqlite").exists)
+    parent.kill()
+    parent.wait()
+    until(lambda: not running(pid))
+
+
+def running(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_a_cancelled_job_that_does_not_stop_loses_its_trainer(
+    product: Product,
+    long_job: Job,
+    supervise: Callable[[], Supervisor],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A stopped process is as deaf as one that is stuck in a long computation."""
+    monkeypatch.setattr("service.supervisor.CANCEL_WITHIN_S", 1.0)
+    supervisor = supervise()
+    until(lambda: state(product, long_job) == "running")
+    assert supervisor._process is not None
+    os.kill(supervisor._process.pid, signal.SIGSTOP)
+    product.catalog.jobs.cancel(W, long_job.id)
+    until(lambda: state(product, long_job) == "cancelled")
+    assert alive(supervisor)
+
+
+def test_settings_of_another_home_do_not_meet(tmp_path: Path) -> None:
+    """Two homes have a trainer each."""
+    homes = [tmp_path / "a", tmp_path / "b"]
+    with ExitStack() as stack:
+        supervisors = []
+        for home in homes:
+            (home / "run").mkdir(parents=True)
+            catalog = Catalog(f"sqlite:///{home / 'catalog.sqlite'}")
+            stack.callback(catalog.close)
+            supervisor = Supervisor(settings_of(home), catalog)
+            stack.callback(supervisor.stop)
+            supervisor.start()
+            supervisors.append(supervisor)
+        until(lambda: all(alive(s) for s in supervisors))

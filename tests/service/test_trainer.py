@@ -1,0 +1,207 @@
+"""The trainer, in this process: what it does with a job is in the job table, whatever happens."""
+
+import threading
+import time
+from collections.abc import Callable
+from threading import Event
+from typing import Any
+
+import pytest
+from in_process import teach, work
+from live_server import picture
+
+from service.catalog import Job
+from service.product import Product, Upload
+from service.schemas import LearnOptions
+from service.trainer import Trainer
+from service.workflows.ingest import LabelledUpload, ingest
+from service.workflows.learn import request_learning
+from service.workflows.predict import predict_images
+
+W = "default"
+
+
+def ask(product: Product, head: str = "new", dataset: str = "colour", **options: Any) -> Job:
+    return request_learning(
+        product, W, name=head, dataset=dataset, task="auto", options=LearnOptions(**options)
+    )
+
+
+def at_stage(
+    product: Product, monkeypatch: pytest.MonkeyPatch, stage: str, act: Callable[[], object]
+) -> None:
+    """Does something at the moment when the trainer reports a stage for the first time."""
+    report, pending = product.catalog.jobs.report, [act]
+
+    def watched(job_id: str, owner: str, *, stage: str, progress: float) -> bool:
+        if stage == wanted and pending:
+            pending.pop()()
+        return report(job_id, owner, stage=stage, progress=progress)
+
+    wanted = stage
+    monkeypatch.setattr(product.catalog.jobs, "report", watched)
+
+
+def test_progress_grows_through_stages_that_people_understand(
+    product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, float]] = []
+    report = product.catalog.jobs.report
+
+    def watched(job_id: str, owner: str, *, stage: str, progress: float) -> bool:
+        told.append((stage, progress))
+        return report(job_id, owner, stage=stage, progress=progress)
+
+    monkeypatch.setattr(product.catalog.jobs, "report", watched)
+    assert teach(product, "new", "colour").state == "succeeded"
+    stages = list(dict.fromkeys(stage for stage, _ in told))
+    assert stages[0] == "checking labels"
+    assert stages[-1] == "registering"
+    assert len(stages) >= 4
+    progress = [p for _, p in told]
+    assert progress == sorted(progress)
+    assert 0 <= progress[0] <= progress[-1] <= 1
+
+
+def test_a_finished_job_names_the_version_that_answers(product: Product) -> None:
+    job = teach(product, "colour", "colour")
+    assert (job.state, job.progress, job.stage) == ("succeeded", 1.0, "")
+    assert job.result == {"head": "colour", "version": 2}
+    version = product.catalog.heads.entry(W, "colour").versions[1]
+    card = product.workspaces[W].zoo.load(version.artefact).card
+    assert (card.name, card.space_id) == ("colour", product.space.id)
+    assert len(product.catalog.heads.training_labels(W, "colour", 2)) == 24
+
+
+def test_the_same_question_twice_is_the_same_head_twice(product: Product) -> None:
+    """Same data, same seed: what the two versions say is the same to the last bit."""
+    teach(product, "colour", "colour")
+    teach(product, "colour", "colour", seed=7)
+    image = Upload("a", picture("red", 900))
+    (answer,) = predict_images(product, W, [image], ["colour@1", "colour@2", "colour@3"])["results"]
+    first, second, other = (p["probabilities"] for p in answer["predictions"])
+    assert first == second
+    assert other is not first
+
+
+def test_a_failure_says_why_and_leaves_no_head(product: Product) -> None:
+    pictures = [(c, picture(c, n)) for c in ("red", "green") for n in range(12)]
+    lies = [
+        LabelledUpload("x", data, "a" if n % 2 else "b") for n, (_, data) in enumerate(pictures)
+    ]
+    ingest(product, W, "noise", lies)
+    job = teach(product, "new", "noise")
+    assert job.state == "failed"
+    assert job.error is not None
+    assert (job.error["code"], job.error["status"]) == ("no_signal", 422)
+    assert job.error["detail"]
+    assert job.error["hint"]
+    assert "new" not in {e.name for e in product.catalog.heads.entries(W)}
+    allowed = teach(product, "new", "noise", allow_no_signal=True)
+    assert allowed.state == "succeeded"
+
+
+def test_an_error_that_nobody_expected_ends_the_job_and_not_the_trainer(
+    product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("secret")
+
+    first, second = ask(product), ask(product, head="next")
+    with monkeypatch.context() as patch:
+        patch.setattr(product.workspaces[W].store, "rows", fail)
+        trainer = Trainer(product, Event())
+        claimed = product.catalog.jobs.claim(trainer._owner)
+        assert claimed is not None
+        trainer.work(claimed)
+    failed = product.catalog.jobs.get(W, first.id)
+    assert failed.state == "failed"
+    assert failed.error is not None
+    assert failed.error["code"] == "internal_error"
+    assert "secret" not in str(failed.error)
+    assert [j.id for j in work(product)] == [second.id]
+    assert product.catalog.jobs.get(W, second.id).state == "succeeded"
+
+
+@pytest.mark.parametrize("stage", ["checking labels", "reading vectors", "registering"])
+def test_a_running_job_that_is_cancelled_stops_at_its_next_step(
+    product: Product, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    job = ask(product)
+    at_stage(product, monkeypatch, stage, lambda: product.catalog.jobs.cancel(W, job.id))
+    start = time.monotonic()
+    (ended,) = work(product)
+    assert time.monotonic() - start < 5
+    assert (ended.state, ended.result, ended.error) == ("cancelled", None, None)
+    assert "new" not in {e.name for e in product.catalog.heads.entries(W)}
+
+
+def test_cancelling_in_the_last_moment_leaves_no_version(
+    product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the last report, while the artefact is written: the transaction decides."""
+    job = ask(product)
+    zoo = product.workspaces[W].zoo
+    add = zoo.add
+
+    def slow(head: Any) -> str:
+        product.catalog.jobs.cancel(W, job.id)
+        return add(head)
+
+    monkeypatch.setattr(zoo, "add", slow)
+    (ended,) = work(product)
+    assert ended.state == "cancelled"
+    assert "new" not in {e.name for e in product.catalog.heads.entries(W)}
+
+
+def test_a_trainer_that_should_stop_gives_its_job_back(
+    product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopping = Event()
+    job = ask(product)
+    at_stage(product, monkeypatch, "reading vectors", stopping.set)
+    trainer = Trainer(product, stopping)
+    thread = threading.Thread(target=trainer.run)
+    thread.start()
+    thread.join(20)
+    assert not thread.is_alive()
+    back = product.catalog.jobs.get(W, job.id)
+    assert (back.state, back.attempts, back.progress) == ("queued", 0, 0.0)
+    monkeypatch.undo()
+    assert [j.state for j in work(product)] == ["succeeded"]
+
+
+def test_images_erased_since_the_question_are_not_learnt_from(product: Product) -> None:
+    ask(product)
+    digests = sorted(product.catalog.datasets.digests(W, "colour", "red"))
+    product.catalog.begin_erasure(W, digests[0])
+    product.catalog.finish_erasures(W, [digests[0]])
+    (job,) = work(product)
+    assert job.state == "succeeded"
+    assert len(product.catalog.heads.training_labels(W, "new", 1)) == 23
+
+
+def test_records_that_are_gone_are_made_again_from_the_bytes(product: Product) -> None:
+    place = product.workspaces[W]
+    gone = sorted(place.store.digests())[:5]
+    place.store.delete(gone)
+    ask(product)
+    (job,) = work(product)
+    assert job.state == "succeeded", job.error
+    assert set(gone) <= place.store.digests()
+
+
+def test_artefacts_that_no_version_uses_are_swept_when_a_trainer_starts(product: Product) -> None:
+    zoo = product.workspaces[W].zoo
+    kept = set(zoo.artefacts())
+    version = product.catalog.heads.entry(W, "colour").versions[0]
+    product.catalog.heads.remove(W, "colour", actor="test")
+    stopping = Event()
+    thread = threading.Thread(target=Trainer(product, stopping).run)
+    thread.start()
+    end = time.monotonic() + 10
+    while version.artefact in set(zoo.artefacts()) and time.monotonic() < end:
+        time.sleep(0.02)
+    stopping.set()
+    thread.join()
+    assert set(zoo.artefacts()) == kept - {version.artefact}
