@@ -5,10 +5,10 @@ Files are parsed, then audited, and only then is anything built from them. Knows
 
 import hashlib
 import io
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -125,12 +125,7 @@ class Head:
             trees = parse(text, card.scaling.n_columns, card.n_outputs)
         except (UnicodeDecodeError, BadText) as problem:
             raise ValueError(f"{MODEL}: {problem}") from problem
-        n_images, n_classes = card.n_images, len(card.classes)
-        arrays = {
-            "out_of_fold": _load("out_of_fold", files, np.float32, (n_images, n_classes)),
-            "true_classes": _load("true_classes", files, np.int32, (n_images,)),
-        }
-        return cls(card, text, trees, arrays)
+        return cls(card, text, trees, _load_arrays(card, files))
 
 
 def check_width(X: Float32, width: int) -> None:
@@ -139,27 +134,32 @@ def check_width(X: Float32, width: int) -> None:
         raise SpaceMismatch(f"float32 (n, {width})", f"{X.dtype} {X.shape}")
 
 
-_NPY = re.compile(
-    rb"\x93NUMPY\x01\x00..\{'descr': '([^']{2,4})', 'fortran_order': False, "
-    rb"'shape': \(([0-9, ]{1,40})\), \} *\n",
-    re.DOTALL,
-)
-
-
 def _dump(array: Array) -> bytes:
     buffer = io.BytesIO()
     np.lib.format.write_array(buffer, np.ascontiguousarray(array), (1, 0), allow_pickle=False)
     return buffer.getvalue()
 
 
+def _load_arrays(card: Card, files: Mapping[str, bytes]) -> dict[str, Array]:
+    n_images, n_classes = card.n_images, len(card.classes)
+    shares = _load("out_of_fold", files, np.float32, (n_images, n_classes))
+    classes = _load("true_classes", files, np.int32, (n_images,))
+    if not ((shares >= 0) & (shares <= 1)).all():
+        raise ValueError("out_of_fold.npy has what is no probability")
+    if not ((classes >= 0) & (classes < n_classes)).all():
+        raise ValueError("true_classes.npy has what is no class")
+    return {"out_of_fold": shares, "true_classes": classes}
+
+
 def _load(
     name: str, files: Mapping[str, bytes], dtype: type[np.generic], shape: tuple[int, ...]
 ) -> Array:
     """Read an array whose type and shape are known: nothing in the file decides what is built."""
-    data = files[f"{name}.npy"]
-    header = _NPY.match(data)
-    wanted = np.dtype(dtype).newbyteorder("<")
-    array = np.frombuffer(data[header.end() :], wanted) if header else None
-    if header is None or array is None or _dump(array.reshape(shape)) != data:
+    data, wanted = files[f"{name}.npy"], np.dtype(dtype).newbyteorder("<")
+    header = io.BytesIO()
+    described = {"descr": wanted.str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, described)
+    start = header.tell()
+    if data[:start] != header.getvalue() or len(data) - start != prod(shape) * wanted.itemsize:
         raise ValueError(f"{name}.npy is no {wanted.name} {shape}")
-    return array.reshape(shape)
+    return np.frombuffer(data[start:], wanted).reshape(shape)
