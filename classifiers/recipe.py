@@ -20,6 +20,9 @@ ALL_BLOCKS = "all"
 COLUMNS_PER_TREE = 130
 """Columns a tree may choose from: as good as all of them, and many times faster."""
 
+MANY_IMAGES = 400
+"""From here on trees of more leaves are worth their time."""
+
 _INTEGERS: dict[str, tuple[float, float]] = {
     "seed": (0, 2**31 - 1),
     "rounds": (1, 10_000),
@@ -88,7 +91,8 @@ class Recipe:
         """Return the recipe with every number set, for so many images and columns."""
         defaults: dict[str, float] = {
             "rounds": 150,
-            "num_leaves": 15,
+            # Fewer leaves are as good on few images, and twice as fast.
+            "num_leaves": 7 if n_images < MANY_IMAGES else 15,
             "min_data_in_leaf": min(max(2, n_images // 200), 20),
             "max_bin": 31,
             "learning_rate": 0.05,
