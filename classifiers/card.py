@@ -29,6 +29,9 @@ To change anything in them, a field of the card included:
 4. Say in the changelog that older versions refuse heads learnt by this one.
 """
 
+WIDEST = 2**20
+"""Columns a feature matrix may have; what a stranger's card asks for beyond this is refused."""
+
 _UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -109,6 +112,7 @@ class Card:
         _require(len(set(self.classes)) == len(self.classes) > 1, "classes", self.classes)
         _require((self.task == "binary") == (len(self.classes) == 2), "task", self.task)  # noqa: PLR2004  binary means two
         _require(set(self.class_counts) == set(self.classes), "class_counts", self.class_counts)
+        _require(0 < self.width <= WIDEST, "width", self.width)
         edges = [0, *(edge for block in self.blocks for edge in (block.start, block.stop))]
         _require(edges == sorted(edges) and 0 < edges[-1] <= self.width, "blocks", self.blocks)
         empty = any(block.start == block.stop for block in self.blocks)

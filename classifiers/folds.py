@@ -52,8 +52,8 @@ def make_plan(y: IntArray, groups: IntArray | None, folds: int, repeats: int, se
         if planned is not None:
             return planned
         reason = (
-            "some class has too few groups to hold one out, so images of one group were on both "
-            "sides of the folds: the figures are too good"
+            "some class has too few groups to hold one out; images of one group were on both sides "
+            "of the folds, and the figures are too good"
         )
         return _stratified(y, folds, repeats, seed, reason)
     return _stratified(y, folds, repeats, seed, "")

@@ -11,8 +11,8 @@ at AUC 1 too, where DeLong's interval and the bootstrap collapse to a point. It 
 - the design effect: the variance of the images' summed influence, group by group (Obuchowski 1997,
   Biometrics 53; DeLong's for groups of one), over the variance without groups;
 - for cross-validation 1/repeats + folds/(folds - 1), because fitted models share images (Nadeau
-  and Bengio 2003, Machine Learning 52). On shuffled labels the naive interval misses chance in one
-  run of six; this one does not.
+  and Bengio 2003, Machine Learning 52). On real vectors with shuffled labels the interval without
+  it misses chance in 8 to 18 % of runs, with it in 0 to 5 %.
 
 The quantile is Student's, of as many degrees as there are independent groups less the classes.
 """

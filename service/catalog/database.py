@@ -1,6 +1,5 @@
 """Connections, transactions and migrations of the catalog. Knows no table but Alembic's own."""
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -82,35 +81,24 @@ class Database:
         self._engine.dispose()
 
     def _migrate(self) -> None:
-        with self._opening_lock():
-            with self._engine.connect() as connection:
-                found = self._revision(connection)
-            if found == REVISION:
+        with self._engine.connect() as connection:
+            if self._revision(connection) == REVISION:
                 return
-            with self._writer.begin() as connection:
-                found = self._revision(connection)
-                if found is not None and found > REVISION:
-                    raise CatalogUnavailable(
-                        f"the catalog is at revision {found}, this release knows up to {REVISION}",
-                        hint="Start the newer release that wrote it, or restore a backup.",
-                    )
-                if found != REVISION:
-                    _upgrade(connection)
+        with self._writer.begin() as connection:
+            # Asked again: another process may have been first.
+            found = self._revision(connection)
+            if found is not None and found > REVISION:
+                raise CatalogUnavailable(
+                    f"the catalog is at revision {found}, this release knows up to {REVISION}",
+                    hint="Start the newer release that wrote it, or restore a backup.",
+                )
+            if found != REVISION:
+                _upgrade(connection)
 
     def _revision(self, connection: Connection) -> str | None:
         if not self._engine.dialect.has_table(connection, "alembic_version"):
             return None
         return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-
-    @contextmanager
-    def _opening_lock(self) -> Iterator[None]:
-        # Two processes that turn one new file to WAL at the same moment lock each other out.
-        if self._file is None:
-            yield
-            return
-        with self._file.with_suffix(".migrating").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
 
 
 def _supported(text_of_url: str) -> URL:

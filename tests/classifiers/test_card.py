@@ -80,6 +80,7 @@ def test_no_field_may_be_missing(field: str) -> None:
         ({"task": "multiclass"}, "task"),
         ({"width": "40"}, "width"),
         ({"width": 39}, "blocks"),
+        ({"width": 10**12, "blocks": [{"name": "a", "start": 0, "stop": 10**12}]}, "width"),
         ({"classes": ["cat", "cat"]}, "classes"),
         ({"classes": ["cat", "cow"]}, "class_counts"),
         ({"blocks": []}, "blocks"),

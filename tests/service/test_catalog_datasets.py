@@ -128,6 +128,8 @@ def test_more_images_than_one_statement_takes(catalog: Catalog) -> None:
     assert catalog.datasets.add(W, "d", images) == (digests, [])
     assert catalog.datasets.add(W, "d", images) == ([], digests)
     assert len(catalog.datasets.describe(W, digests)) == 1_201
+    strangers = [f"{n:064x}" for n in range(5_000, 75_000)]  # SQLite takes 32,766 in one
+    assert catalog.datasets.describe(W, strangers) == {}
 
 
 @pytest.mark.parametrize("missing", ["images", "summary", "digests"])

@@ -188,6 +188,7 @@ def test_what_is_asked_for_may_stand_in_the_query_too(http: Http) -> None:
         ({"evidence": "many"}, "evidence"),
         ({"evidence": "00000000099"}, "evidence"),
         ({"evidence": "٣"}, "evidence"),
+        ({"evidence": "1" * 5_000}, "evidence"),
         ({"remember": "perhaps"}, "remember"),
     ],
 )

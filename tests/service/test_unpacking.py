@@ -89,7 +89,7 @@ def test_a_zip_with_links_or_devices_is_refused(kind: int) -> None:
 def test_an_encrypted_zip_is_refused() -> None:
     data = bytearray(zipped({"cats/1.png": b"1"}))
     data[data.index(b"PK\x01\x02") + 8] |= 1
-    assert "encrypted" in refused(bytes(data)).detail
+    assert "without a password" in refused(bytes(data)).hint
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
@@ -192,7 +192,7 @@ def test_a_member_of_negative_size_is_refused() -> None:
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
         add(archive, "cats/1.png", b"1" * 1_000, pax_headers={"size": "-1024"})
         add(archive, "cats/2.png", b"1")
-    refused(buffer.getvalue())
+    assert "negative" in refused(buffer.getvalue()).detail
 
 
 def test_a_zip_with_a_million_entries_is_refused_before_they_are_read() -> None:
