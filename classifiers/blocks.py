@@ -67,6 +67,14 @@ class Scaling:
         return scaled
 
 
+def penultimate_units(Z: Float32, scaling: Scaling) -> Float32:
+    """Return the first block of scaled rows, each of length 1: what novelty is judged on."""
+    first = scaling.blocks[0]
+    vectors = Z[:, : first.stop - first.start]
+    lengths = np.sqrt((vectors.astype(np.float64) ** 2).sum(axis=1, keepdims=True))
+    return np.asarray(vectors / np.maximum(lengths, TINY), np.float32)
+
+
 def choose_blocks(
     layout: Sequence[tuple[str, int, int]], names: Sequence[str]
 ) -> tuple[Block, ...]:

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from classifiers.blocks import Scaling
+from classifiers.blocks import Scaling, penultimate_units
 from classifiers.boosting import raw_scores, read
 from classifiers.card import Card
 from classifiers.errors import HeadDamaged, SpaceMismatch
-from classifiers.probabilities import to_probabilities
+from classifiers.novelty import Novelty
+from classifiers.probabilities import linear_scores, to_probabilities
 from classifiers.trees import BadText, Trees, parse
 
 if TYPE_CHECKING:
@@ -39,9 +40,11 @@ class Head:
         card: what it says of itself, the hashes of its files included.
         text: the booster, as LightGBM writes it (`trees.canonical`).
         trees: the booster, parsed.
-        arrays: "out_of_fold": float32 (n_images, n_classes), the probability of each image it was
-            learnt from, given by models that had not seen it; "true_classes": int32 (n_images,),
-            class numbers. Rows are in the order of digests, which are not kept.
+        arrays: "linear": float32 (n_outputs, n_columns) and "intercept": float64 (n_outputs,), the
+            linear parts of the mixture in one; "novelty_*": what images it learnt from look like;
+            "out_of_fold": float32 (n_images, n_classes), the calibrated probability of each image
+            it learnt from, given by models that had not seen it; "true_classes": int32
+            (n_images,), class numbers. Rows are in the order of digests, which are not kept.
     """
 
     card: Card
@@ -75,8 +78,37 @@ class Head:
         return raw_scores(self.booster, self.scaling.scale(X), self.card.n_outputs)
 
     def probabilities(self, X: Float32) -> Float64:
-        """Return the probability of each class: float64 (n_images, n_classes), rows sum to 1."""
-        return to_probabilities(self.raw(X), np.array([self.card.n_outputs]))
+        """Return the probability of each class: float64 (n_images, n_classes), rows sum to 1.
+
+        Args:
+            X: float32 (n_images, width), the feature matrix as the backbone made it.
+
+        Raises:
+            SpaceMismatch: if X has another width.
+        """
+        check_width(X, self.card.width)
+        return self.probabilities_of(self.scaling.scale(X))
+
+    def probabilities_of(self, columns: Float32) -> Float64:
+        """Return the probability of each class, from columns that are scaled already."""
+        raw = raw_scores(self.booster, columns, self.card.n_outputs)
+        score = linear_scores(columns, self.arrays["linear"], self.arrays["intercept"])
+        return to_probabilities(
+            score + self.card.tree_factor * raw, np.array([self.card.n_outputs])
+        )
+
+    def usualness(self, X: Float32) -> Float64:
+        """Return how usual images are among those it learnt from: float64 (n_images,), a p-value.
+
+        Small is strange: under 0.05 for about 5 % of new images of the learnt kind.
+        """
+        check_width(X, self.card.width)
+        return self.novelty.p_value(penultimate_units(self.scaling.scale(X), self.scaling))
+
+    @cached_property
+    def novelty(self) -> Novelty:
+        """What the images it learnt from look like."""
+        return _novelty(self.arrays)
 
     @cached_property
     def scaling(self) -> Scaling:
@@ -114,7 +146,8 @@ class Head:
         if CARD not in files:
             raise ValueError(f"{CARD} is missing")
         card = Card.from_json(files[CARD])
-        expected = {"out_of_fold.npy", "true_classes.npy", MODEL}
+        forms = _forms(card)
+        expected = {MODEL, *(f"{name}.npy" for name in forms)}
         for name in sorted(expected | card.files.keys() | files.keys() - {CARD}):
             if name not in expected or name not in card.files or name not in files:
                 raise ValueError(f"{name} is missing or does not belong there")
@@ -125,12 +158,33 @@ class Head:
             trees = parse(text, card.scaling.n_columns, card.n_outputs)
         except (UnicodeDecodeError, BadText) as problem:
             raise ValueError(f"{MODEL}: {problem}") from problem
-        n_images, n_classes = card.n_images, len(card.classes)
-        arrays = {
-            "out_of_fold": _load("out_of_fold", files, np.float32, (n_images, n_classes)),
-            "true_classes": _load("true_classes", files, np.int32, (n_images,)),
-        }
+        arrays = {name: _load(name, files, *form) for name, form in forms.items()}
+        _novelty(arrays)
+        if not all(np.isfinite(arrays[name]).all() for name in ("linear", "intercept")):
+            raise ValueError("the linear part must be finite")
         return cls(card, text, trees, arrays)
+
+
+def _forms(card: Card) -> dict[str, tuple[type[np.generic], tuple[int, ...]]]:
+    """The type and shape that each array of a head must have."""
+    first = card.blocks[0]
+    dim, n_columns = first.stop - first.start, card.scaling.n_columns
+    return {
+        "linear": (np.float32, (card.n_outputs, n_columns)),
+        "intercept": (np.float64, (card.n_outputs,)),
+        "novelty_mean": (np.float32, (dim,)),
+        "novelty_directions": (np.float32, (card.novelty.directions, dim)),
+        "novelty_distances": (np.float64, (card.novelty.distances,)),
+        "novelty_residual": (np.float64, (1,)),
+        "out_of_fold": (np.float32, (card.n_images, len(card.classes))),
+        "true_classes": (np.int32, (card.n_images,)),
+    }
+
+
+def _novelty(arrays: Mapping[str, Array]) -> Novelty:
+    prefix = "novelty_"
+    own = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
+    return Novelty.from_arrays(own)
 
 
 def check_width(X: Float32, width: int) -> None:

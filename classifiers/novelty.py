@@ -13,6 +13,9 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import with_config
+
+from classifiers.strict import STRICT
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -25,6 +28,15 @@ KEPT_VARIANCE = 0.8
 FOLDS = 10
 KEPT_DISTANCES = 512
 """Held-out distances kept to compare with; quantiles of them where there were more."""
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class NoveltySize:
+    """How large the arrays of a `Novelty` are."""
+
+    directions: int
+    distances: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,6 +55,11 @@ class Novelty:
     directions: Float32
     residual: float
     distances: Float64
+
+    @property
+    def size(self) -> NoveltySize:
+        """How large the arrays are."""
+        return NoveltySize(len(self.directions), len(self.distances))
 
     def distance(self, units: Float32) -> Float64:
         """Squared Mahalanobis distance.
