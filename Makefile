@@ -5,7 +5,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test lint types tests lock clean
+.PHONY: help install run demo test lint types tests docs lock clean
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -38,8 +38,11 @@ types: $(INSTALLED)
 tests: $(INSTALLED)
 	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
+docs: $(INSTALLED) ## write the generated pages of the reference
+	$(BIN)/python docs/tools/reference.py
+
 lock: $(INSTALLED) ## write constraints.txt from what is installed now
-	$(BIN)/pip freeze --exclude-editable | sed 's/+cpu$$//' > constraints.txt
+	$(BIN)/pip freeze --exclude-editable | grep -v '^uv==' | sed 's/+cpu$$//' > constraints.txt
 
 clean: ## remove the environment and every cache, not your data
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info

@@ -5,10 +5,10 @@ Files are parsed, then audited, and only then is anything built from them. Knows
 
 import hashlib
 import io
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -146,8 +146,8 @@ class Head:
         if CARD not in files:
             raise ValueError(f"{CARD} is missing")
         card = Card.from_json(files[CARD])
-        forms = _forms(card)
-        expected = {MODEL, *(f"{name}.npy" for name in forms)}
+
+        expected = {MODEL, *(f"{name}.npy" for name in _forms(card))}
         for name in sorted(expected | card.files.keys() | files.keys() - {CARD}):
             if name not in expected or name not in card.files or name not in files:
                 raise ValueError(f"{name} is missing or does not belong there")
@@ -158,11 +158,7 @@ class Head:
             trees = parse(text, card.scaling.n_columns, card.n_outputs)
         except (UnicodeDecodeError, BadText) as problem:
             raise ValueError(f"{MODEL}: {problem}") from problem
-        arrays = {name: _load(name, files, *form) for name, form in forms.items()}
-        _novelty(arrays)
-        if not all(np.isfinite(arrays[name]).all() for name in ("linear", "intercept")):
-            raise ValueError("the linear part must be finite")
-        return cls(card, text, trees, arrays)
+        return cls(card, text, trees, _load_arrays(card, files))
 
 
 def _forms(card: Card) -> dict[str, tuple[type[np.generic], tuple[int, ...]]]:
@@ -193,27 +189,34 @@ def check_width(X: Float32, width: int) -> None:
         raise SpaceMismatch(f"float32 (n, {width})", f"{X.dtype} {X.shape}")
 
 
-_NPY = re.compile(
-    rb"\x93NUMPY\x01\x00..\{'descr': '([^']{2,4})', 'fortran_order': False, "
-    rb"'shape': \(([0-9, ]{1,40})\), \} *\n",
-    re.DOTALL,
-)
-
-
 def _dump(array: Array) -> bytes:
     buffer = io.BytesIO()
     np.lib.format.write_array(buffer, np.ascontiguousarray(array), (1, 0), allow_pickle=False)
     return buffer.getvalue()
 
 
+def _load_arrays(card: Card, files: Mapping[str, bytes]) -> dict[str, Array]:
+    arrays = {name: _load(name, files, *form) for name, form in _forms(card).items()}
+    shares, classes = arrays["out_of_fold"], arrays["true_classes"]
+    if not ((shares >= 0) & (shares <= 1)).all():
+        raise ValueError("out_of_fold.npy has what is no probability")
+    if not ((classes >= 0) & (classes < len(card.classes))).all():
+        raise ValueError("true_classes.npy has what is no class")
+    if not all(np.isfinite(arrays[name]).all() for name in ("linear", "intercept")):
+        raise ValueError("linear.npy or intercept.npy has what is no number")
+    _novelty(arrays)
+    return arrays
+
+
 def _load(
     name: str, files: Mapping[str, bytes], dtype: type[np.generic], shape: tuple[int, ...]
 ) -> Array:
     """Read an array whose type and shape are known: nothing in the file decides what is built."""
-    data = files[f"{name}.npy"]
-    header = _NPY.match(data)
-    wanted = np.dtype(dtype).newbyteorder("<")
-    array = np.frombuffer(data[header.end() :], wanted) if header else None
-    if header is None or array is None or _dump(array.reshape(shape)) != data:
+    data, wanted = files[f"{name}.npy"], np.dtype(dtype).newbyteorder("<")
+    header = io.BytesIO()
+    described = {"descr": wanted.str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, described)
+    start = header.tell()
+    if data[:start] != header.getvalue() or len(data) - start != prod(shape) * wanted.itemsize:
         raise ValueError(f"{name}.npy is no {wanted.name} {shape}")
-    return array.reshape(shape)
+    return np.frombuffer(data[start:], wanted).reshape(shape)

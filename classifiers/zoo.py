@@ -44,8 +44,8 @@ class Zoo:
         if self._is_sound(artefact):
             return artefact
         unfinished = self._root / f"{_UNFINISHED}{uuid.uuid4().hex}"
-        _write(unfinished, files)
         try:
+            _write(unfinished, files)
             while not _rename(unfinished, self._root / artefact):
                 # Another process was faster, or what is there is damaged and makes way.
                 if self._is_sound(artefact):

@@ -57,14 +57,3 @@ def write_new(path: Path, data: bytes | memoryview) -> None:
     except BaseException:
         path.unlink(missing_ok=True)
         raise
-
-
-def boot_id() -> str:
-    """Name the time since the machine was last started; empty where the system has no such name.
-
-    What a process wrote without `flush` is safe as long as this stays the same.
-    """
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return ""

@@ -169,8 +169,7 @@ class _Lane:
 
         def keep(request: Any, row: int) -> None:  # noqa: ANN401  OpenVINO publishes no types
             embeddings[row] = request.get_output_tensor(0).data[0]
-            if stages.shape[1]:
-                stages[row] = request.get_output_tensor(1).data[0]
+            stages[row] = request.get_output_tensor(1).data[0]
 
         with self._lock:
             if self._queue is None:

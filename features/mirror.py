@@ -8,8 +8,8 @@ One folder holds the state and three files per generation, with a row for each r
 
 Rows are only added. An erased row is overwritten with zeros, and its number is not used again. The
 state is replaced last, by renaming, so readers see whole changes; rows beyond those it counts do
-not exist. Damage, that of a power cut too, is found by a checksum, a size or the boot id. Callers
-hold the store's lock. Knows no Parquet and no FAISS.
+not exist. Nothing is flushed to the disk: what a power cut leaves is found out by a checksum or a
+size, like any other damage. Callers hold the store's lock. Knows no Parquet and no FAISS.
 """
 
 import json
@@ -22,7 +22,7 @@ from secrets import token_hex
 
 import numpy as np
 
-from features.disk import boot_id, flush, make_folder, reaching, write_new
+from features.disk import make_folder, reaching
 from features.index import unit
 from features.keys import EmbeddingSpace, Float32
 from features.view import KEY_BYTES, KINDS, STATE, State, View
@@ -93,14 +93,6 @@ class Mirror:
         with reaching(self.folder):
             self._publish(state)
 
-    def seal(self) -> None:
-        """Flush everything, so that the mirror outlives a restart of the machine."""
-        state = self.view().state
-        if state.boot:
-            with reaching(self.folder):
-                self._flush(state)
-                self._replace_state(replace(state, boot=""))
-
     def sweep(self, state: State) -> None:
         """Delete every generation but this one."""
         with reaching(self.folder):
@@ -137,21 +129,9 @@ class Mirror:
                 file.truncate(-(-end // room) * room)
 
     def _publish(self, state: State) -> None:
-        boot = boot_id()
-        if not boot:
-            self._flush(state)
-        self._replace_state(replace(state, boot=boot))
-
-    def _replace_state(self, state: State) -> None:
         new = self.folder / f"{STATE}.new"
-        new.unlink(missing_ok=True)
-        write_new(new, json.dumps(asdict(state)).encode())
+        new.write_text(json.dumps(asdict(state)), encoding="utf-8")
         new.replace(self.folder / STATE)
-
-    def _flush(self, state: State) -> None:
-        for kind in KINDS:
-            flush(self._path(state, kind))
-        flush(self.folder)
 
 
 def _crc(row: Float32) -> bytes:

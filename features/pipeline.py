@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
-from features.errors import EngineFailed, FeatureError, Overloaded
+from features.errors import EngineFailed, ImageRejected, Overloaded
 from features.images import Limits, decode
 from features.keys import Float32, UInt8
 
@@ -161,22 +161,26 @@ class Pipeline:
                 self._may_decode.notify()
             self._may_run.notify()
         if error is not None:
-            known = isinstance(error, FeatureError)
-            job.answer.set_exception(error if known else EngineFailed(f"decoding: {error!r}"))
+            rejected = isinstance(error, ImageRejected)
+            job.answer.set_exception(error if rejected else _engine_failed(error))
 
     def _run_all(self) -> None:
         while batch := self._next_batch():
             start = perf_counter()
+            rows: list[Row] = []
+            failure: Exception | None = None
             try:
                 rows = self._run([job.pixels for job in batch if job.pixels is not None])
             except Exception as error:  # noqa: BLE001  a thread that died would leave all waiting
-                detail = getattr(error, "detail", repr(error))
-                for job in batch:
-                    job.answer.set_exception(EngineFailed(detail))
-            else:
+                failure = error
+            # Before the answers: who has his may at once come back with as much.
+            self._account(len(batch), perf_counter() - start)
+            if failure is None:
                 for job, row in zip(batch, rows, strict=True):
                     job.answer.set_result(row)
-            self._account(len(batch), perf_counter() - start)
+            else:
+                for job in batch:
+                    job.answer.set_exception(_engine_failed(failure))
 
     def _next_batch(self) -> list[_Job]:
         with self._may_run:
@@ -206,4 +210,12 @@ class Pipeline:
             self._unfinished -= images
             change = seconds / images - self._seconds_per_image
             self._seconds_per_image += _SMOOTHING * change
-            self._may_run.notify()
+
+
+def _engine_failed(error: Exception) -> EngineFailed:
+    """Return a new error for each caller: one that is raised in two threads tells neither story."""
+    if isinstance(error, EngineFailed):
+        return EngineFailed(error.detail, hint=error.hint)
+    failed = EngineFailed(repr(error))
+    failed.__cause__ = error
+    return failed

@@ -170,7 +170,7 @@ class FeatureStore:
         self._synced.changing(self._compact)
 
     def close(self) -> None:
-        """Flush the index; the store cannot be used afterwards."""
+        """Let go of the files; the store cannot be used afterwards. Nothing needs to be saved."""
         self._synced.close()
 
     def _read(self, digests: Sequence[str]) -> tuple[list[str], Float32]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TypeVar
 
-from features.errors import FeatureError, StoreDamaged, StoreUnavailable
+from features.errors import StoreDamaged, StoreUnavailable
 from features.keys import EmbeddingSpace
 from features.locks import FileLock
 from features.mirror import Mirror
@@ -123,16 +123,10 @@ class Synced:
         raise StoreUnavailable(table.uri, "it changes faster than it can be read", hint=hint)
 
     def close(self) -> None:
-        """Flush the mirror, so that the next start need not make it again."""
+        """Let go of the files; nothing needs to be saved."""
         with self._lock:
-            if self._closed:
-                return
             self._closed = True
             self._view = None
-            try:
-                self.mirror.seal()
-            except (FeatureError, MirrorDamaged) as error:
-                _log.warning("the index will be made again at the next start: %s", error)
 
     def _load(self) -> View:
         with self._viewing:

@@ -16,7 +16,6 @@ from weakref import finalize
 import numpy as np
 import numpy.typing as npt
 
-from features.disk import boot_id
 from features.keys import EmbeddingSpace, Float32
 
 FORMAT = 1
@@ -39,9 +38,8 @@ class MirrorDamaged(Exception):
 class State:
     """What a mirror's files hold, and which state of the records that is.
 
-    `table` and `version` name the records, `files` those of its files that are covered. `crc` is
-    the CRC-32 of all keys. `boot` names the run of the machine during which the files are safe
-    without having been flushed; it is empty once they have been.
+    `table` and `version` name the records, `files` those of its files that are covered; `crc` is
+    the CRC-32 of all keys.
     """
 
     table: str
@@ -52,7 +50,6 @@ class State:
     rows: int = 0
     erased: int = 0
     crc: int = 0
-    boot: str = ""
     format: int = FORMAT
 
 
@@ -231,8 +228,6 @@ def _parse(data: bytes, space: EmbeddingSpace) -> State:
         raise MirrorDamaged("the state cannot be read") from error
     if (state.format, state.space) != (FORMAT, space.id):
         raise MirrorDamaged("it is of another format or space")
-    if state.boot and state.boot != boot_id():
-        raise MirrorDamaged("the machine was restarted before everything had reached the disk")
     return state
 
 

@@ -15,6 +15,9 @@ BATCH_IMAGES = 64
 BATCH_BYTES = 32 * 2**20
 """What one request carries at most; a larger file goes alone."""
 
+BATCH_LABELS = 10_000
+"""Images whose labels one request sets."""
+
 TOO_LARGE = 413
 
 Progress = Callable[[int, int], None]
@@ -50,6 +53,35 @@ def cut(paths: Sequence[Path]) -> Iterator[slice]:
 def ingest_flows(dataset: str, entries: Sequence[Entry]) -> Iterator[Flow]:
     """One flow for each request; each answers as `calls.ingest` does."""
     return (_ingest(dataset, entries[part]) for part in cut([e.path for e in entries]))
+
+
+def relabel_flow(folder: Folder, answer: Answer) -> Flow:
+    """Gives images that were known before the labels and groups that the folder says.
+
+    An image that the folder itself has under two labels is left to the label check.
+
+    Args:
+        folder: what was ingested.
+        answer: the answer to that.
+
+    Returns:
+        The same answer with the counts by label as they are afterwards.
+    """
+    entries = {entry.name: entry for entry in folder.entries}
+    said: dict[str, set[Entry]] = {}
+    for image in answer["images"]:
+        said.setdefault(image["digest"], set()).add(entries[image["filename"]])
+    known = {i["digest"] for i in answer["images"] if i["state"] == "known"}
+    changes = [
+        {"digest": digest, "label": labels.pop(), **_group_of(said[digest])}
+        for digest in known
+        if len(labels := {e.label for e in said[digest]}) == 1
+    ]
+    for start in range(0, len(changes), BATCH_LABELS):
+        part = changes[start : start + BATCH_LABELS]
+        changed = yield from calls.put_labels(answer["dataset"], part)
+        answer = {**answer, "labels": changed["labels"]}
+    return answer
 
 
 @dataclass
@@ -127,6 +159,11 @@ def _read(dataset: str, entries: Sequence[Entry]) -> tuple[list[tuple[Entry, byt
                 {"filename": entry.name, "code": "unreadable_file", "detail": detail, "hint": ""}
             )
     return readable, answer
+
+
+def _group_of(entries: set[Entry]) -> dict[str, str]:
+    groups = sorted({e.group for e in entries if e.group is not None})
+    return {"group": groups[0]} if len(groups) == 1 else {}
 
 
 def _empty(dataset: str) -> Answer:

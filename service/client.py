@@ -18,13 +18,12 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from types import TracebackType
 from typing import Concatenate, ParamSpec, Self
 
 import httpx
 
 from service import calls
-from service.batches import Progress, Tally, as_folder, ingest_flows
+from service.batches import Progress, Tally, as_folder, ingest_flows, relabel_flow
 from service.client_errors import (
     FolderUnusable,
     JobFailed,
@@ -140,11 +139,20 @@ class Client:
         groups: str | os.PathLike[str] | None = None,
         splits: str | os.PathLike[str] | None = None,
         labels: str | os.PathLike[str] | None = None,
+        relabel: bool = False,
         on_progress: Progress | None = None,
     ) -> Answer:
         """Adds a folder to a dataset, one folder inside for each class. Safe to repeat.
 
-        The arguments are those of `folders.read_folder`; `on_progress` is told (done, total).
+        Args:
+            dataset: made if it is new.
+            folder: where the images are.
+            groups: CSV `path,group`; this and the next two as `folders.read_folder` takes them.
+            splits: CSV `path,split`.
+            labels: CSV `path,label`.
+            relabel: what the folder says of a known image replaces what was said of it before;
+                otherwise both labels are kept, and the label check names the image.
+            on_progress: told (files done, files in all).
 
         Returns:
             The answer of `ingest`, added up over all requests.
@@ -156,7 +164,7 @@ class Client:
         tally = Tally(dataset, len(found.entries), on_progress)
         for answer in self.stream(ingest_flows(dataset, found.entries)):
             tally.add(answer)
-        return tally.answer
+        return self.run(relabel_flow(found, tally.answer)) if relabel else tally.answer
 
     def run(self, flow: Flow) -> Answer:
         """Sends the requests of one flow."""
@@ -188,12 +196,7 @@ class Client:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
@@ -245,6 +248,7 @@ class AsyncClient:
         groups: str | os.PathLike[str] | None = None,
         splits: str | os.PathLike[str] | None = None,
         labels: str | os.PathLike[str] | None = None,
+        relabel: bool = False,
         on_progress: Progress | None = None,
     ) -> Answer:
         """Adds a folder to a dataset, as `Client.ingest_folder` does."""
@@ -252,7 +256,7 @@ class AsyncClient:
         tally = Tally(dataset, len(found.entries), on_progress)
         async for answer in self.stream(ingest_flows(dataset, found.entries)):
             tally.add(answer)
-        return tally.answer
+        return await self.run(relabel_flow(found, tally.answer)) if relabel else tally.answer
 
     async def run(self, flow: Flow) -> Answer:
         """Sends the requests of one flow."""
@@ -287,10 +291,5 @@ class AsyncClient:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()

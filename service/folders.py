@@ -22,6 +22,9 @@ UNUSED_UNLESS_ASKED = {"groups.csv": "--groups", "split.csv": "--splits"}
 NO_IMAGES = {LABELS_FILE, *UNUSED_UNLESS_ASKED, "meta.csv", "Thumbs.db", "desktop.ini"}
 """Files that lie beside images and are none."""
 
+VALIDATION = {"val", "valid", "validation"}
+"""What the images that were held out are called in sets that hold out only once."""
+
 SHOWN = 3
 """Names that a message gives as examples."""
 
@@ -103,8 +106,7 @@ def read_folder(
         entries = _with_column(root, entries, "group", groups, notes)
     if splits is not None:
         entries = _with_column(root, entries, "split", splits, notes)
-    _check_splits(entries)
-    return Folder(root, tuple(entries), tuple(notes))
+    return Folder(root, tuple(_with_sides(entries, notes)), tuple(notes))
 
 
 def find_images(root: Path) -> Iterator[Path]:
@@ -213,13 +215,20 @@ def _find(root: Path, given: str | os.PathLike[str]) -> Path:
     )
 
 
-def _check_splits(entries: list[Entry]) -> None:
-    wrong = sorted({e.split for e in entries if e.split not in (None, "train", "test")}, key=str)
+def _with_sides(entries: list[Entry], notes: list[str]) -> list[Entry]:
+    """Every split as train or test; a validation split is the test where there is no other."""
+    found = {e.split for e in entries if e.split is not None}
+    held_out = found - {"train"}
+    if len(held_out) == 1 and held_out <= VALIDATION:
+        notes.append(f"The split '{min(held_out)}' is taken for the test split; there is no other.")
+        return [replace(e, split="test") if e.split in held_out else e for e in entries]
+    wrong = sorted(found - {"train", "test"})
     if wrong:
         raise FolderUnusable(
-            f"A split is train or test, not {_few([str(w) for w in wrong])}.",
+            f"A split is train or test, not {_few(wrong)}.",
             hint="Write train or test for each path.",
         )
+    return entries
 
 
 def _files(number: int) -> str:

@@ -18,7 +18,6 @@ STATUSES: dict[type[Exception], tuple[int, str, str]] = {
     images.Overloaded: (503, "overloaded", "Too much work is waiting"),
     heads.ClassifierError: (500, "classifier_error", "A head failed"),
     heads.LabelProblems: (422, "labels_not_ready", "The labels cannot be learnt from"),
-    heads.BadRecipe: (422, "bad_recipe", "An option cannot be used"),
     heads.BadRecipe: (422, "bad_option", "An option cannot be used"),
     heads.NoSignal: (422, "no_signal", "The head learnt nothing"),
     heads.SpaceMismatch: (409, "space_mismatch", "Another embedding space"),

@@ -154,7 +154,7 @@ class ServedHeads:
 
     def _loaded(self, version: Version) -> Asked:
         if version.space_id != self._workspace.space.id:
-            raise SpaceMismatch(self._workspace.space.id, version.space_id)
+            raise SpaceMismatch(version.space_id, self._workspace.space.id)
         key = (version.head, version.version)
         if key not in self._slots:
             head = self._workspace.zoo.load(version.artefact)

@@ -26,7 +26,7 @@ class Settings(BaseSettings):
     )
     backbone: str = Field(
         default="efficientnet_lite0",
-        description="Backbone: `efficientnet_lite0`, `lite1`, `lite2`, `timm/<name>`, "
+        description="Backbone: `efficientnet_lite0` (or `1`, `2`), `timm/<name>`, "
         "`torchvision/<name>`, or `toy` for tests.",
     )
     weights: Path | None = Field(

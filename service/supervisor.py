@@ -72,12 +72,20 @@ class Supervisor:
         while not self._stopping.is_set():
             if self._process is None or self._process.poll() is not None:
                 self._restart()
-            elif self._catalog.jobs.overdue_cancellation(
-                trainer_prefix(self._settings.home), CANCEL_WITHIN_S
-            ):
-                log.warning("trainer does not stop a cancelled job; it is killed")
-                self._process.kill()
+            else:
+                self._kill_if_deaf(self._process)
             self._stopping.wait(LOOK_EVERY_S)
+
+    def _kill_if_deaf(self, process: subprocess.Popen[bytes]) -> None:
+        mine = trainer_prefix(self._settings.home)
+        if self._catalog.jobs.overdue_cancellation(mine, CANCEL_WITHIN_S):
+            log.warning("trainer does not stop a cancelled job; it is killed")
+            process.kill()
+            process.wait()
+            # At once, or the next trainer would be killed for the same job while it starts.
+            self._catalog.jobs.recover(
+                orphaned_owner_prefix=mine, stale_s=self._settings.job_stale_s
+            )
 
     def _restart(self) -> None:
         if self._process is not None:

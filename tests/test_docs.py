@@ -204,6 +204,14 @@ def test_internal_links_resolve(page: Path) -> None:
     assert [target for target in internal if is_broken(page, target)] == []
 
 
+@every_page
+def test_files_that_are_named_exist(page: Path) -> None:
+    named = re.findall(
+        r"`((?:features|classifiers|service|tests|benchmarks|docs)/[\w./-]*)`", text_of(page)
+    )
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
 def test_every_page_can_be_reached_from_the_readme() -> None:
     seen: set[Path] = set()
     waiting = {ROOT / "README.md"}

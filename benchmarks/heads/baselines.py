@@ -43,8 +43,14 @@ def auc(y: NDArray[np.int64], scores: Floats) -> float:
     return float(np.mean([roc_auc_score(y == c, scores[:, c]) for c in range(scores.shape[1])]))
 
 
-def _columns(z: Floats) -> Floats:
-    return np.stack([-z, z], axis=1) / 2 if z.ndim == 1 else z
+def log_probabilities(z: Floats) -> Floats:
+    """Log odds (n,) or (n, 1), or one score per class (n, n_classes) -> float64 (n, n_classes).
+
+    Scores of several classes are comparable between images only after this.
+    """
+    wide = np.concatenate([-z, z], axis=1) / 2 if z.shape[1:] == (1,) else z
+    wide = np.stack([-z, z], axis=1) / 2 if z.ndim == 1 else wide
+    return np.asarray(wide - np.logaddexp.reduce(wide, axis=1, keepdims=True))
 
 
 def _loss(y: NDArray[np.int64], z: Floats) -> float:
@@ -79,7 +85,7 @@ def _logistic(C: float) -> Fit:
         mean = X.mean(axis=0)
         basis = np.linalg.svd(X - mean, full_matrices=False)[2].T
         model = LogisticRegression(C=C, max_iter=500).fit((X - mean) @ basis, y)
-        return _columns(model.decision_function((X_new - mean) @ basis))
+        return log_probabilities(model.decision_function((X_new - mean) @ basis))
 
     return fit
 
@@ -101,7 +107,7 @@ def logistic_standardised(d: Draw) -> Floats:
 
 def shrinkage_lda(d: Draw) -> Floats:
     model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(_unit(d.X), d.y)
-    return _columns(model.decision_function(_unit(d.X_test)))
+    return log_probabilities(model.decision_function(_unit(d.X_test)))
 
 
 def _neighbours(k: int) -> Fit:
@@ -113,7 +119,7 @@ def _neighbours(k: int) -> Fit:
         votes = [(weight * (y[nearest] == c)).sum(axis=1) for c in classes]
         # Ties of few neighbours are broken by the mean similarity to the class.
         ties = [near[:, y == c].mean(axis=1) for c in classes]
-        return np.stack(votes, axis=1) + 1e-3 * np.stack(ties, axis=1)
+        return np.stack(votes, axis=1) / k + 1e-3 * np.stack(ties, axis=1)
 
     return fit
 
@@ -132,7 +138,7 @@ def _boosting(params: dict[str, Any]) -> Fit:
         booster = lgb.train(
             {"verbose": -1, "num_threads": 1, "seed": 0} | task | params, lgb.Dataset(X, y)
         )
-        return _columns(np.asarray(booster.predict(X_new, raw_score=True)))
+        return log_probabilities(np.asarray(booster.predict(X_new, raw_score=True)))
 
     return fit
 

@@ -1,4 +1,4 @@
-"""The questions asked of every method, and how images are drawn for them. Knows nothing of methods."""
+"""The questions asked of every method and the images drawn for them. Knows nothing of methods."""
 
 from __future__ import annotations
 

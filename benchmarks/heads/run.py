@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from baselines import BASELINES, auc
+from baselines import BASELINES, auc, log_probabilities
 from cases import CASES, IMAGES_PER_CLASS, Draw, all_draws
 from threadpoolctl import threadpool_limits
 
@@ -49,8 +49,8 @@ def plugged(spec: str) -> Method:
     fit: Callable[..., Any] = getattr(module, function)
 
     def method(d: Draw) -> NDArray[np.float64]:
-        z = np.asarray(fit(d.X, d.y, d.groups, seed=0).raw(d.X_test))
-        return np.concatenate([-z, z], axis=1) if z.shape[1] == 1 else z
+        model = fit(d.X, d.y, d.groups, seed=0)
+        return log_probabilities(np.asarray(model.raw(d.X_test), dtype=np.float64))
 
     return method
 

@@ -175,7 +175,8 @@ def _tell_errors(names: Sequence[str], results: Sequence[Mapping[str, Any]]) -> 
             if p.get("error"):
                 lines.append((p["head"], p["error"]))
         for what, error in lines:
-            line = show.printable(f"{what}: {error['detail']}")
+            detail = error["detail"]
+            line = show.printable(detail if detail.startswith(what) else f"{what}: {detail}")
             if line not in said:
                 note(line)
             said.add(line)

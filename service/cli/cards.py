@@ -50,7 +50,7 @@ def interval(measure: Mapping[str, float] | None) -> str:
 
 
 def _headline(card: Mapping[str, Any]) -> str:
-    groups = f" in {card['n_groups']} groups" if card["n_groups"] else ""
+    groups = f" in {show.count(card['n_groups'], 'group')}" if card["n_groups"] else ""
     author = f", author {card['author']}" if card["author"] else ""
     return (
         f"{card['name']}@{card['version']}: {len(card['classes'])} classes learnt from "

@@ -149,7 +149,7 @@ def erase(
     if as_json:
         print_json(answer)
         return
-    typer.echo(f"Erased {digest}, out of {answer['datasets']} datasets.")
+    typer.echo(f"Erased {digest}, out of {show.count(answer['datasets'], 'dataset')}.")
     trained = [f"{h['head']}@{h['version']}" for h in answer["heads"]]
     if trained:
         typer.echo(f"Heads that learnt from it, and should learn anew: {', '.join(trained)}")

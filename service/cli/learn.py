@@ -8,7 +8,7 @@ import typer
 
 from service.cli import show
 from service.cli.session import AsJson, Key, Server, note, print_json, session
-from service.client_errors import FolderUnusable, JobFailed
+from service.client_errors import FolderUnusable, JobFailed, StillRunning
 
 if TYPE_CHECKING:
     from service.client import Client
@@ -32,7 +32,19 @@ Labels = Annotated[
     typer.Option(metavar="CSV", help="path,label[,group][,split]: goes before the folders' names."),
 ]
 
+Relabel = Annotated[
+    bool,
+    typer.Option(
+        "--relabel",
+        metavar="",
+        help="What the folder says of known images replaces what was said of them before.",
+    ),
+]
+
 REASONS_SHOWN = 5
+
+CANCEL_WITHIN_S = 15.0
+"""How long the trainer may take to notice that nobody wants the head any more."""
 
 
 def learn(  # noqa: PLR0913 - each is an option of the command
@@ -43,6 +55,7 @@ def learn(  # noqa: PLR0913 - each is an option of the command
     groups: Groups = None,
     splits: Splits = None,
     labels: Labels = None,
+    relabel: Relabel = False,
     dataset: Annotated[
         str | None, typer.Option(metavar="NAME", help="The dataset's name; the head's by default.")
     ] = None,
@@ -77,7 +90,8 @@ def learn(  # noqa: PLR0913 - each is an option of the command
         )
     options = {"seed": seed, "author": author, "allow_no_signal": allow_no_signal}
     with session(context, server, key, as_json=as_json) as client:
-        ingested = _ingest(client, dataset or head, found)
+        ingested = _ingest(client, dataset or head, found, relabel=relabel)
+        _count_others(client, ingested)
         job = client.learn(head, dataset or head, task=task, options=options)
         job = _watched(client, job)
         version = job["result"]["version"]
@@ -100,6 +114,7 @@ def ingest(  # noqa: PLR0913 - each is an option of the command
     groups: Groups = None,
     splits: Splits = None,
     labels: Labels = None,
+    relabel: Relabel = False,
     as_json: AsJson = False,
     server: Server = None,
     key: Key = None,
@@ -107,7 +122,7 @@ def ingest(  # noqa: PLR0913 - each is an option of the command
     """Add the images and labels of a folder to a dataset; safe to repeat."""
     found = _found(folder, groups, splits, labels)
     with session(context, server, key, as_json=as_json) as client:
-        answer = _ingest(client, dataset, found)
+        answer = _ingest(client, dataset, found, relabel=relabel)
     if as_json:
         print_json(answer)
     else:
@@ -129,16 +144,18 @@ def _found(folder: Path, groups: Path | None, splits: Path | None, labels: Path 
     return found
 
 
-def _ingest(client: "Client", dataset: str, found: "Folder") -> dict[str, Any]:
+def _ingest(client: "Client", dataset: str, found: "Folder", *, relabel: bool) -> dict[str, Any]:
     with show.bar("Looking at images") as update:
         answer = client.ingest_folder(
             dataset,
             found,
+            relabel=relabel,
             on_progress=lambda done, total: update(done, total, "Looking at images"),
         )
     rejected = answer["rejected"]
+    added = show.count(answer["added"], "image")
     note(
-        f"Dataset '{dataset}': {answer['added']} images added, {answer['known']} known already, "
+        f"Dataset '{dataset}': {added} added, {answer['known']} known already, "
         f"{len(rejected)} rejected."
     )
     reasons: dict[str, list[str]] = {}
@@ -153,6 +170,17 @@ def _ingest(client: "Client", dataset: str, found: "Folder") -> dict[str, Any]:
     return answer
 
 
+def _count_others(client: "Client", ingested: Mapping[str, Any]) -> None:
+    """Says how many images of the dataset came from elsewhere: they are learnt from too."""
+    here = {image["digest"] for image in ingested["images"]}
+    others = client.dataset(ingested["dataset"])["images"] - len(here)
+    if others > 0:
+        note(
+            f"Note: dataset '{ingested['dataset']}' holds {show.count(others, 'image')} more than "
+            "this folder; they are learnt from too."
+        )
+
+
 def _watched(client: "Client", job: Mapping[str, Any]) -> dict[str, Any]:
     """Waits for a job with a bar; whoever interrupts the wait does not want the head either."""
     try:
@@ -164,12 +192,19 @@ def _watched(client: "Client", job: Mapping[str, Any]) -> dict[str, Any]:
                 ),
             )
     except KeyboardInterrupt:
-        client.cancel(job["id"])
-        note("Cancelled; the images stay in the dataset.")
+        _cancel(client, job["id"])
         raise
     except JobFailed as error:
         error.answer = dict(error.job)
         raise
+
+
+def _cancel(client: "Client", job_id: str) -> None:
+    client.cancel(job_id)
+    try:
+        client.wait(job_id, timeout_s=CANCEL_WITHIN_S)
+    except (JobFailed, StillRunning):
+        note("Cancelled; the images stay in the dataset.")
 
 
 def _say_next(head: str, version: int, champion: int | None) -> None:

@@ -1,5 +1,7 @@
 """The program: its name, its version and its verbs. Knows nothing of what they do."""
 
+import io
+import sys
 from typing import Annotated
 
 import typer
@@ -33,6 +35,10 @@ app.command()(operate.doctor)
 
 def main() -> None:
     """Runs the program."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A file name may hold what the terminal's encoding lacks.
+            stream.reconfigure(errors="backslashreplace")
     app(prog_name="penultimate")
 
 

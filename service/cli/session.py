@@ -32,7 +32,8 @@ HINTS = {
     "head_not_found": "`penultimate heads list` shows those there are.",
     "version_not_found": "`penultimate heads show HEAD` lists its versions.",
     "alias_not_found": "`penultimate heads show HEAD` lists its aliases.",
-    "labels_not_ready": "Change the folder and learn from it under a new --dataset name.",
+    "labels_not_ready": "Correct the folder and run it again with --relabel, "
+    "or learn from it under a new --dataset name.",
     "no_signal": "More or clearer images help; --allow-no-signal registers the head all the same.",
     "image_not_found": "An image is named by its digest; --json answers show it.",
     "dataset_not_found": "`penultimate ingest` makes a dataset from a folder.",
@@ -92,7 +93,9 @@ def session(
     else:
         from service.local import local_client
 
-        client = local_client(quiet_settings())
+        settings = quiet_settings()
+        _announce_first_use(settings)
+        client = local_client(settings)
     with client:
         yield client
 
@@ -118,6 +121,11 @@ def quiet_settings() -> "Settings":
         settings = settings.model_copy(update={"log_level": "error"})
     configure_logs(settings)
     return settings
+
+
+def _announce_first_use(settings: "Settings") -> None:
+    if not (settings.home / "cache" / "engines").exists():
+        note(f"Preparing {settings.home.absolute()} for its first use ...")
 
 
 def print_json(answer: Mapping[str, Any]) -> None:

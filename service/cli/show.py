@@ -40,6 +40,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else "�" for c in text)
 
 
+def count(number: int, what: str) -> str:
+    """A number and what it counts, as in `1 image` and `2 images`."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def percent(value: float) -> str:
     """A probability as people say it; certainty is left to the certain."""
     return f"{100 * value:.1f} %"

@@ -1,6 +1,7 @@
 """A head survives its files; files that are not what they say never become one."""
 
 import hashlib
+import io
 import json
 import random
 import subprocess
@@ -9,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_heads import alternating, small_head, vectors
 
@@ -84,6 +85,7 @@ def test_a_changed_file_is_refused(name: str, seed: int) -> None:
     assert head.raw(X).tobytes() == HEAD.raw(X).tobytes() or head.card.scaling != HEAD.card.scaling
 
 
+@settings(max_examples=400)
 @given(st.sampled_from(sorted(set(FILES) - {"card.json"})), st.integers(0, 2**32))
 def test_a_forged_file_is_refused_or_harmless(name: str, seed: int) -> None:
     """LightGBM's own reader must survive whatever gets through: it runs in this process."""
@@ -108,12 +110,23 @@ def test_a_forged_file_is_refused_or_harmless(name: str, seed: int) -> None:
     ],
 )
 def test_an_array_of_another_type_or_shape_is_refused(array: np.ndarray) -> None:
-    import io
-
     out = io.BytesIO()
     np.save(out, array, allow_pickle=True)
     with pytest.raises(HeadDamaged, match="out_of_fold"):
         Head.from_files(resealed({**FILES, "out_of_fold.npy": out.getvalue()}))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("out_of_fold", np.nan), ("out_of_fold", 1.5), ("true_classes", 2), ("true_classes", -1)],
+)
+def test_an_array_of_impossible_values_is_refused(name: str, value: float) -> None:
+    array = HEAD.arrays[name].copy()
+    array.flat[3] = value
+    out = io.BytesIO()
+    np.save(out, array)
+    with pytest.raises(HeadDamaged, match=name):
+        Head.from_files(resealed({**FILES, f"{name}.npy": out.getvalue()}))
 
 
 def test_an_array_that_claims_to_be_huge_takes_no_memory() -> None:

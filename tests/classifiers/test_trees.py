@@ -6,7 +6,7 @@ import lightgbm
 import numpy as np
 import pytest
 from any_boosters import COLUMNS, KINDS, any_head
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_heads import small_head
 
@@ -172,6 +172,7 @@ def test_a_text_for_other_columns_or_outputs_is_refused(n_columns: int, n_output
         parse(TEXT, n_columns, n_outputs)
 
 
+@settings(max_examples=500)
 @given(st.integers(0, 2**32), st.integers(1, 4))
 def test_a_text_changed_anywhere_is_refused_or_still_a_forest(seed: int, changes: int) -> None:
     random_ = random.Random(seed)

@@ -66,6 +66,16 @@ def test_many_vectors_of_real_size(proposer: Proposer, k: int) -> None:
 
 
 @PROPOSERS
+def test_the_best_are_proposed_where_float32_cannot_tell_them_apart(proposer: Proposer) -> None:
+    generator = np.random.default_rng(9)
+    base = generator.standard_normal(640, np.float32)
+    vectors = base + 1e-5 * generator.standard_normal((800, 640), np.float32)
+    query = base + 0.5 * generator.standard_normal(640).astype(np.float32)
+    expected = set(np.argsort(-brute_force(vectors, query))[:20].tolist())
+    assert expected <= set(proposer(unit(vectors), np.arange(800), query, 20).tolist())
+
+
+@PROPOSERS
 def test_all_of_a_tie_for_the_last_place_is_proposed(proposer: Proposer) -> None:
     generator = np.random.default_rng(6)
     vectors = generator.standard_normal((500, 64), np.float32)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from features.disk import boot_id, make_folder, reaching, write_new
+from features.disk import make_folder, reaching, write_new
 from features.errors import StoreUnavailable
 
 
@@ -53,7 +53,3 @@ def test_new_folders_are_private_and_old_ones_stay_as_they_are(tmp_path: Path) -
     assert tmp_path.stat().st_mode & 0o777 == 0o755
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o700
     assert (tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o700
-
-
-def test_the_name_of_this_run_of_the_machine_does_not_change() -> None:
-    assert boot_id() == boot_id()

@@ -24,7 +24,7 @@ from features.errors import (
 )
 from features.images import decode
 from features.keys import UInt8, Vectors, digest
-from features.store import FeatureStore
+from features.store import FeatureStore, Record
 from features.testing import ToyBackbone
 
 Opener = Callable[..., FeatureStore]
@@ -417,6 +417,31 @@ def test_an_image_is_computed_once_however_calls_and_writes_interleave(
 
     assert all(elsewhere.map(call, range(240)))
     assert engine.images == 30
+
+
+def test_a_look_up_that_came_too_early_is_made_again(
+    embedder: Embedder, engine: Watched, store: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another call stores the image between our look into the store and our claim to compute it."""
+    get, looks = FeatureStore.get, []
+
+    def slow(self: FeatureStore, digests: Sequence[str]) -> dict[str, Record]:
+        found = get(self, digests)
+        looks.append(len(found))
+        if len(looks) == 1:
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(embedder.embed, images(1), store, remember="now").result(PATIENCE_S)
+        return found
+
+    monkeypatch.setattr(FeatureStore, "get", slow)
+    assert cached(embedder.embed(images(1), store)) == [True]
+    assert engine.images == 1
+
+
+def test_a_large_call_can_follow_at_once_on_another(make: Callable[..., Embedder]) -> None:
+    embedder = make(queue_images=2)
+    for _ in range(30):
+        assert right(embedder.embed(images(1, 2, 3), None), images(1, 2, 3))
 
 
 def test_two_stores_know_nothing_of_each_other(

@@ -281,8 +281,16 @@ def remove(file: Path) -> None:
     file.unlink()
 
 
+def other_json(file: Path) -> None:
+    file.write_text("{}")
+
+
+def no_object(file: Path) -> None:
+    file.write_text("[]")
+
+
 @pytest.mark.parametrize("name", ["backbone.xml", "backbone.bin", "space.json"])
-@pytest.mark.parametrize("damage", [cut, flip, empty, remove])
+@pytest.mark.parametrize("damage", [cut, flip, empty, remove, other_json, no_object])
 def test_damage_of_any_kind_is_seen(name: str, damage: Any, cache: Path) -> None:
     [folder] = folders(cache)
     damage(folder / name)
@@ -314,11 +322,14 @@ def test_a_label_that_was_edited_is_not_believed(weights: Path, cache: Path) -> 
 def test_what_a_crash_left_half_written_is_cleared_away(weights: Path, tmp_path: Path) -> None:
     open_cpu(weights, tmp_path)
     [folder] = folders(tmp_path)
-    folder.rename(tmp_path / f".{folder.name}")
+    draft = folder.rename(tmp_path / f".{folder.name}")
+    cut(draft / "backbone.bin")
+    (draft / "stray").write_text("of an older version")
 
     open_cpu(weights, tmp_path)
 
     assert folders(tmp_path) == [folder]
+    assert {"backbone.xml", "backbone.bin", "space.json"} == {f.name for f in folder.iterdir()}
 
 
 def test_a_failed_conversion_leaves_no_entry(

@@ -301,6 +301,15 @@ def test_a_file_that_is_cut_or_missing_is_damage(
     assert missing in caught.value.detail
 
 
+def test_a_file_that_was_mixed_up_with_another_is_damage(records: Records) -> None:
+    records.append(names(3), made(3))
+    records.append(names(3, start=3), made(3, seed=1))
+    one, other = Path(records.table.uri).glob("*.parquet")
+    one.write_bytes(other.read_bytes())
+    with pytest.raises(StoreDamaged):
+        contents(records)
+
+
 def test_a_log_that_is_gone_or_torn_is_damage_and_not_an_empty_table(records: Records) -> None:
     records.append(names(3), made(3))
     log = Path(records.table.uri) / "_delta_log"
@@ -330,17 +339,36 @@ def test_a_folder_may_have_an_unusual_name(tmp_path: Path, folder: str) -> None:
     assert set(contents(again(records))) == set(names(2))
 
 
+def columns(
+    digests: list[str], embeddings: list[list[float]], stages: list[list[float]]
+) -> pa.Table:
+    created = pa.array([1] * len(digests), pa.timestamp("us", "UTC"))
+    return pa.Table.from_arrays(
+        [
+            pa.array(digests),
+            pa.array(embeddings, schema(SPACE).field("embedding").type),
+            pa.array(stages, schema(SPACE).field("stages").type),
+            created,
+        ],
+        schema=schema(SPACE),
+    )
+
+
+FULL, SIDE = [1.0] * SPACE.dim, [1.0] * SPACE.stages_dim
+
+
 @pytest.mark.parametrize(
-    "column", ["digest", "embedding", "stages"], ids=["no digest", "cut vector", "NaN"]
+    "rows",
+    [
+        columns(["ABC"], [FULL], [SIDE]),
+        columns(names(1), [FULL[1:]], [SIDE]),
+        columns(names(2), [FULL[1:], [*FULL, 1.0]], [SIDE, SIDE]),
+        columns(names(1), [FULL], [[float("nan"), *SIDE[1:]]]),
+    ],
+    ids=["no digest", "cut vector", "one number in the wrong vector", "NaN"],
 )
-def test_rows_that_are_no_records_are_damage(records: Records, column: str) -> None:
-    columns = {
-        "digest": ["ABC" if column == "digest" else name(1)],
-        "embedding": [[1.0] * (SPACE.dim - (column == "embedding"))],
-        "stages": [[float("nan") if column == "stages" else 1.0] * SPACE.stages_dim],
-        "created": pa.array([1], pa.timestamp("us", "UTC")),
-    }
-    write_deltalake(records.table.uri, pa.table(columns, schema(SPACE)), mode="append")
+def test_rows_that_are_no_records_are_damage(records: Records, rows: pa.Table) -> None:
+    write_deltalake(records.table.uri, rows, mode="append")
     records.table.refresh()
     with pytest.raises(StoreDamaged):
         contents(records)

@@ -145,6 +145,14 @@ def http(home: Path) -> Iterator[Http]:
         yield http
 
 
+@pytest.fixture(scope="session")
+def shared_http(taught_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Http]:
+    """The same, for tests whose requests change nothing."""
+    home = shutil.copytree(taught_home, tmp_path_factory.mktemp("shared") / "home")
+    with opened(settings_of(home)) as http:
+        yield http
+
+
 @pytest.fixture
 def empty_http(tmp_path: Path) -> Iterator[Http]:
     """The whole application on a new home."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -148,6 +149,29 @@ def test_a_folder_with_one_class_is_refused_before_anything_is_stored(
     assert result.exit_code == 1
     assert "one class only, 'only'" in result.stderr
     assert "single" not in [d["name"] for d in client.datasets()["datasets"]]
+
+
+def test_an_image_moved_to_another_class_is_learnt_anew_with_relabel(
+    run: Run, tmp_path: Path
+) -> None:
+    for colour in COLOURS:
+        (tmp_path / colour).mkdir()
+        for i in range(8):
+            (tmp_path / colour / f"{i}.png").write_bytes(picture(colour, 800 + i))
+    (tmp_path / "green" / "stray.png").write_bytes(picture("red", 820))
+    run("ingest", "moved", tmp_path)
+    (tmp_path / "green" / "stray.png").rename(tmp_path / "red" / "stray.png")
+    (tmp_path / "red" / "0.png").unlink()
+
+    refused = run("learn", "moved", tmp_path)
+    corrected = run("learn", "moved", tmp_path, "--relabel", "--json")
+
+    assert refused.exit_code == 1
+    assert "1 image listed with different labels" in refused.stderr
+    assert "--relabel" in refused.stderr
+    assert corrected.exit_code == 0, corrected.output
+    assert json.loads(corrected.stdout)["card"]["class_counts"] == {"green": 8, "red": 9}
+    assert "holds 1 image more than this folder" in corrected.stderr
 
 
 @pytest.mark.parametrize("command", [("learn", "h"), ("ingest", "d")])
@@ -305,7 +329,7 @@ def test_erasing_takes_a_digest_or_the_file_itself(
     result = run("erase", image)
 
     assert result.exit_code == 0
-    assert "out of 1 datasets" in result.stdout
+    assert "out of 1 dataset." in result.stdout
     again = run("erase", result.stdout.split()[1].rstrip(","))
     assert again.exit_code == 1
     assert "There is no image" in again.stderr
@@ -427,6 +451,36 @@ def test_a_taken_port_is_refused_before_anything_starts(tmp_path: Path) -> None:
     assert result.returncode == 1
     assert "somebody listens there already" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_interrupting_a_learn_cancels_its_job(tmp_path: Path) -> None:
+    for colour in COLOURS:
+        (tmp_path / "many" / colour).mkdir(parents=True)
+        for i in range(250):
+            (tmp_path / "many" / colour / f"{i}.png").write_bytes(picture(colour, i, side=16))
+    home = {"PENULTIMATE_HOME": str(tmp_path / "home"), "PENULTIMATE_BACKBONE": "toy"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "service.cli", "learn", "h", tmp_path / "many"],
+        env={**os.environ, **home},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    settings = Settings(backbone="toy", home=tmp_path / "home", log_level="error")
+    assert process.stderr is not None
+    while "added" not in process.stderr.readline():
+        assert process.poll() is None
+    with local_client(settings) as client:
+        while not client.jobs()["jobs"]:
+            time.sleep(0.02)
+        os.kill(process.pid, signal.SIGINT)
+        said = process.communicate(timeout=60)[1]
+
+        assert process.returncode != 0
+        assert "Cancelled" in said
+        assert "Traceback" not in said
+        assert [j["state"] for j in client.jobs()["jobs"]] == ["cancelled"]
 
 
 @pytest.mark.server

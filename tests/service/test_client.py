@@ -213,6 +213,26 @@ def test_a_folder_is_ingested_with_its_groups(client: Client, tmp_path: Path) ->
     assert client.dataset("from-folder")["groups"] == {"p1": 1, "p2": 1}
 
 
+def test_what_a_folder_says_replaces_what_was_said_before_only_where_asked(
+    client: Client, tmp_path: Path
+) -> None:
+    for name, seed in (("a/1.png", 700), ("a/2.png", 701), ("b/3.png", 702)):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(picture("red", seed))
+    client.ingest_folder("corrected", tmp_path)
+    (tmp_path / "a" / "2.png").rename(tmp_path / "b" / "2.png")
+    (tmp_path / "a" / "copy.png").write_bytes(picture("red", 702))
+
+    both = client.ingest_folder("corrected", tmp_path)
+    replaced = client.ingest_folder("corrected", tmp_path, relabel=True)
+
+    assert both["labels"] == {"a": 3, "b": 2}
+    assert replaced["labels"] == {"a": 2, "b": 2}  # 3.png lies in both folders: nobody can tell
+    problems = client.dataset("corrected")["problems"]
+    conflicts = [p["items"] for p in problems if p["code"] == "conflicting_labels"]
+    assert conflicts == [[client.embed(picture("red", 702))["embeddings"][0]["digest"]]]
+
+
 def asynchronously(client: Client, body: Callable[[AsyncClient], Any]) -> Any:
     """Runs a coroutine with an asynchronous client of the same application."""
     transport = client._http._transport

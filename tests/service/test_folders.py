@@ -103,11 +103,27 @@ def test_labels_csv_goes_before_folders_and_reaches_loose_files(folder: Path) ->
     assert found["well/1.png"] == ("well", None, None)
 
 
-def test_splits_must_be_train_or_test(folder: Path) -> None:
-    lay_out(folder, {"split.csv": "path,split\nill/1.png,train\nwell/1.png,val\n"})
+def splits_of(folder: Path, rows: str) -> dict[str, str | None]:
+    lay_out(folder, {"split.csv": f"path,split\n{rows}"})
+    return {e.name: e.split for e in read_folder(folder, splits="split.csv").entries}
 
-    with pytest.raises(FolderUnusable, match="'val'"):
-        read_folder(folder, splits="split.csv")
+
+@pytest.mark.parametrize("rows", ["ill/1.png,dev\n", "ill/1.png,val\nwell/1.png,test\n"])
+def test_splits_must_be_train_or_test(folder: Path, rows: str) -> None:
+    with pytest.raises(FolderUnusable, match="train or test, not"):
+        splits_of(folder, rows)
+
+
+def test_validation_is_the_test_split_where_there_is_no_other(folder: Path) -> None:
+    found = splits_of(folder, "ill/1.png,train\nwell/1.png,val\nwell/2.png,val\n")
+
+    assert found == {
+        "ill/1.png": "train",
+        "ill/deep/er/2.png": None,
+        "well/1.png": "test",
+        "well/2.png": "test",
+    }
+    assert any("'val' is taken" in n for n in read_folder(folder, splits="split.csv").notes)
 
 
 @pytest.mark.parametrize(

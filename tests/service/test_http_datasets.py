@@ -179,9 +179,9 @@ def test_labels_and_groups_can_be_corrected(http: Http) -> None:
     assert show(http, "is-red")["labels"] == {"no": 12, "yes": 12}
 
 
-def test_one_entry_that_cannot_be_makes_no_change_at_all(http: Http) -> None:
+def test_one_entry_that_cannot_be_makes_no_change_at_all(shared_http: Http) -> None:
     good = {"digest": digest(picture("red", 0)), "label": "x"}
-    before = show(http, "colour")
+    before = show(shared_http, "colour")
     for bad, status, code in (
         ({"digest": "0" * 64, "label": "x"}, 404, "image_not_found"),
         ({"digest": "rubbish", "label": "x"}, 422, "invalid_request"),
@@ -189,22 +189,24 @@ def test_one_entry_that_cannot_be_makes_no_change_at_all(http: Http) -> None:
         ({"digest": digest(picture("red", 1)), "group": "p1"}, 422, "invalid_request"),
         ({"digest": digest(picture("red", 0)), "label": "y"}, 422, "invalid_request"),
     ):
-        refused(put(http, "colour", [good, bad]), status, code)
-    assert show(http, "colour") == before
-    refused(put(http, "nope", [good]), 404, "dataset_not_found")
-    refused(put(http, "colour", []), 422, "invalid_request")
+        refused(put(shared_http, "colour", [good, bad]), status, code)
+    assert show(shared_http, "colour") == before
+    refused(put(shared_http, "nope", [good]), 404, "dataset_not_found")
+    refused(put(shared_http, "colour", []), 422, "invalid_request")
 
 
-def test_a_body_that_is_no_json_is_refused(http: Http) -> None:
+def test_a_body_that_is_no_json_is_refused(shared_http: Http) -> None:
     kind = {"content-type": "application/json"}
     for raw in (b"{", b"", b"\xff", b'{"labels": [{"digest": "\\ud800", "label": "x"}]}'):
-        answer = http.put("/v1/datasets/colour/labels", content=raw, headers=kind)
+        answer = shared_http.put("/v1/datasets/colour/labels", content=raw, headers=kind)
         refused(answer, 422, "invalid_request")
     deep = ("[" * 100_000 + "]" * 100_000).encode()
     refused(
-        http.put("/v1/datasets/colour/labels", content=deep, headers=kind), 422, "invalid_request"
+        shared_http.put("/v1/datasets/colour/labels", content=deep, headers=kind),
+        422,
+        "invalid_request",
     )
-    assert json.loads(http.get("/v1/datasets/colour").content)["images"] == 24
+    assert json.loads(shared_http.get("/v1/datasets/colour").content)["images"] == 24
 
 
 def test_deleting_a_dataset_keeps_images_that_another_uses(http: Http) -> None:

@@ -1,6 +1,7 @@
 """What every request passes: refusals as problems, limits, ids, headers, metrics, the document."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -39,8 +40,8 @@ CONTRACT = {
 }
 
 
-def test_the_document_lists_every_route_of_the_contract(http: Http) -> None:
-    document = http.get("/openapi.json").json()
+def test_the_document_lists_every_route_of_the_contract(shared_http: Http) -> None:
+    document = shared_http.get("/openapi.json").json()
     listed = {
         f"{method.upper()} {path}" for path, ways in document["paths"].items() for method in ways
     }
@@ -53,10 +54,10 @@ def test_the_document_lists_every_route_of_the_contract(http: Http) -> None:
         assert "multipart/form-data" in body, path
 
 
-def test_the_documentation_page_loads_nothing_from_outside(http: Http) -> None:
-    assert http.get("/").headers["location"] == "/docs"
+def test_the_documentation_page_loads_nothing_from_outside(shared_http: Http) -> None:
+    assert shared_http.get("/").headers["location"] == "/docs"
     for path in ("/docs", "/redoc"):
-        page = http.get(path)
+        page = shared_http.get(path)
         if page.status_code == 404:
             continue
         assert page.status_code == 200
@@ -65,7 +66,7 @@ def test_the_documentation_page_loads_nothing_from_outside(http: Http) -> None:
         for link in linked:
             assert link.startswith(("/", "data:", "#")), link
             if link.startswith("/"):
-                assert http.get(link).status_code == 200, link
+                assert shared_http.get(link).status_code == 200, link
         assert not re.findall(r"https?://(?!www\.w3\.org)[\w.-]+", page.text)
 
 
@@ -82,17 +83,18 @@ def test_the_documentation_page_loads_nothing_from_outside(http: Http) -> None:
     ],
 )
 def test_a_route_that_is_not_there_is_a_problem_too(
-    http: Http, method: str, path: str, status: int, code: str
+    shared_http: Http, method: str, path: str, status: int, code: str
 ) -> None:
-    answer = http.request(method, path)
+    answer = shared_http.request(method, path)
     if answer.status_code in (307, 308):
         return  # led to where it is
     refused(answer, status, code)
 
 
-@pytest.fixture
-def small(tmp_path: Any) -> Any:
-    with opened(settings_of(tmp_path / "small", max_request_bytes=50_000)) as http:
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Http]:
+    home = tmp_path_factory.mktemp("small") / "home"
+    with opened(settings_of(home, max_request_bytes=50_000)) as http:
         yield http
 
 
@@ -154,18 +156,22 @@ def test_a_broken_form_is_a_problem(small: Http, body: bytes) -> None:
     )
 
 
-def test_an_answer_carries_the_id_of_its_request(http: Http) -> None:
-    mine = http.get("/v1/heads", headers={"X-Request-ID": "my-id.7"})
+def test_an_answer_carries_the_id_of_its_request(shared_http: Http) -> None:
+    mine = shared_http.get("/v1/heads", headers={"X-Request-ID": "my-id.7"})
     assert mine.headers["x-request-id"] == "my-id.7"
-    ids = {http.get("/v1/heads").headers["x-request-id"] for _ in range(2)}
+    ids = {shared_http.get("/v1/heads").headers["x-request-id"] for _ in range(2)}
     assert len(ids) == 2
     for strange in ("a b", "x" * 65, "<script>"):
-        given = http.get("/v1/heads", headers={"X-Request-ID": strange})
+        given = shared_http.get("/v1/heads", headers={"X-Request-ID": strange})
         assert given.headers["x-request-id"] != strange
 
 
-def test_every_answer_has_the_safe_headers(http: Http) -> None:
-    for answer in (http.get("/v1/heads"), http.get("/nope"), http.post("/v1/predict")):
+def test_every_answer_has_the_safe_headers(shared_http: Http) -> None:
+    for answer in (
+        shared_http.get("/v1/heads"),
+        shared_http.get("/nope"),
+        shared_http.post("/v1/predict"),
+    ):
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["x-frame-options"] == "DENY"
         assert answer.headers["cache-control"] == "no-store"

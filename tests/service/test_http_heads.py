@@ -94,13 +94,13 @@ def test_what_cannot_be_learnt_from_is_refused_with_every_reason(http: Http) -> 
         [],
     ],
 )
-def test_a_request_that_makes_no_sense_is_refused(http: Http, body: Any) -> None:
+def test_a_request_that_makes_no_sense_is_refused(shared_http: Http, body: Any) -> None:
     import json
 
     kind = {"content-type": "application/json"}
-    answer = http.post("/v1/heads", content=json.dumps(body).encode(), headers=kind)
+    answer = shared_http.post("/v1/heads", content=json.dumps(body).encode(), headers=kind)
     refused(answer, 422, "invalid_request")
-    refused(http.post("/v1/heads", content=b"{", headers=kind), 422, "invalid_request")
+    refused(shared_http.post("/v1/heads", content=b"{", headers=kind), 422, "invalid_request")
 
 
 def test_a_waiting_job_is_cancelled_and_an_ended_one_cannot_be(http: Http) -> None:
@@ -141,17 +141,17 @@ def test_heads_are_listed_with_versions_aliases_and_champion(http: Http) -> None
     refused(http.get("/v1/heads/nope"), 404, "head_not_found")
 
 
-def test_the_card_says_what_a_version_is(http: Http) -> None:
-    card = http.get("/v1/heads/colour/versions/1").json()
+def test_the_card_says_what_a_version_is(shared_http: Http) -> None:
+    card = shared_http.get("/v1/heads/colour/versions/1").json()
     assert (card["name"], card["version"], card["task"]) == ("colour", 1, "binary")
     assert sorted(card["classes"]) == ["green", "red"]
     assert card["n_images"] == 24
     assert card["dataset"] == "colour"
     assert {"value", "low", "high"} <= set(card["metrics"]["auc"])
     assert card["baseline"]
-    refused(http.get("/v1/heads/colour/versions/2"), 404, "version_not_found")
-    refused(http.get("/v1/heads/nope/versions/1"), 404, "head_not_found")
-    refused(http.get("/v1/heads/colour/versions/one"), 422, "invalid_request")
+    refused(shared_http.get("/v1/heads/colour/versions/2"), 404, "version_not_found")
+    refused(shared_http.get("/v1/heads/nope/versions/1"), 404, "head_not_found")
+    refused(shared_http.get("/v1/heads/colour/versions/one"), 422, "invalid_request")
 
 
 def test_an_alias_is_moved_and_the_history_says_so(http: Http) -> None:
@@ -189,10 +189,10 @@ def test_an_alias_is_moved_and_the_history_says_so(http: Http) -> None:
     ],
 )
 def test_an_alias_that_cannot_be_is_refused(
-    http: Http, alias: str, body: Any, status: int, code: str
+    shared_http: Http, alias: str, body: Any, status: int, code: str
 ) -> None:
-    refused(http.put(f"/v1/heads/colour/aliases/{alias}", json=body), status, code)
-    assert http.get("/v1/heads/colour").json()["aliases"] == {"champion": 1}
+    refused(shared_http.put(f"/v1/heads/colour/aliases/{alias}", json=body), status, code)
+    assert shared_http.get("/v1/heads/colour").json()["aliases"] == {"champion": 1}
 
 
 def test_a_deleted_version_is_succeeded_and_its_artefact_is_gone(http: Http) -> None:

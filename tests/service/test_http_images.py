@@ -44,7 +44,7 @@ def test_a_vector_is_the_same_float_each_time_it_is_asked_for(http: Http) -> Non
         for images in ((RED,), (RED, GREEN), (RED,))
     ]
     assert vectors[0] == vectors[1] == vectors[2]
-    assert np.float32(vectors[0]).tolist() == vectors[0]
+    assert np.array(vectors[0], np.float32).tolist() == vectors[0]
 
 
 def test_vectors_can_be_had_as_an_arrow_table(http: Http) -> None:
@@ -54,15 +54,15 @@ def test_vectors_can_be_had_as_an_arrow_table(http: Http) -> None:
     table = pa.ipc.open_stream(answer.content).read_all()
     assert table.column("digest").to_pylist() == [e["digest"] for e in plain]
     vectors = np.array(table.column(1).to_pylist(), np.float32)
-    np.testing.assert_array_equal(vectors, np.float32([e["vector"] for e in plain]))
+    np.testing.assert_array_equal(vectors, np.array([e["vector"] for e in plain], np.float32))
     bad = http.post("/v1/embed", files=files(RED, b"no image"), headers={"Accept": ARROW})
     assert "1.png" in refused(bad, 422, "not_an_image")["detail"]
 
 
-def test_embed_without_images_is_refused(http: Http) -> None:
-    refused(http.post("/v1/embed", files={"other": b"x"}), 422, "invalid_request")
-    refused(http.post("/v1/embed", json={"images": []}), 422, "invalid_request")
-    refused(http.post("/v1/embed", files=files(*[RED] * 65)), 413, "request_too_large")
+def test_embed_without_images_is_refused(shared_http: Http) -> None:
+    refused(shared_http.post("/v1/embed", files={"other": b"x"}), 422, "invalid_request")
+    refused(shared_http.post("/v1/embed", json={"images": []}), 422, "invalid_request")
+    refused(shared_http.post("/v1/embed", files=files(*[RED] * 65)), 413, "request_too_large")
 
 
 def test_the_nearest_come_first_described_by_their_dataset(http: Http) -> None:
@@ -139,24 +139,28 @@ def test_a_record_in_no_dataset_is_a_hit_without_a_label(http: Http) -> None:
     ],
 )
 @pytest.mark.filterwarnings("ignore:overflow encountered")
-def test_a_search_that_makes_no_sense_is_refused(http: Http, body: dict[str, Any]) -> None:
-    refused(http.post("/v1/search", json=body), 422, "invalid_request")
+def test_a_search_that_makes_no_sense_is_refused(shared_http: Http, body: dict[str, Any]) -> None:
+    refused(shared_http.post("/v1/search", json=body), 422, "invalid_request")
 
 
-def test_not_a_number_is_no_vector(http: Http) -> None:
+def test_not_a_number_is_no_vector(shared_http: Http) -> None:
     kind = {"content-type": "application/json"}
     body = f'{{"vector": [NaN{", 1" * 15}]}}'.encode()
-    refused(http.post("/v1/search", content=body, headers=kind), 422, "invalid_request")
+    refused(shared_http.post("/v1/search", content=body, headers=kind), 422, "invalid_request")
 
 
-def test_searching_for_nothing_that_is_there(http: Http) -> None:
-    refused(http.post("/v1/search", json={"digest": "0" * 64}), 404, "unknown_digest")
-    refused(http.post("/v1/search", files={"image": b"x"}), 422, "not_an_image")
-    refused(http.post("/v1/search", data={"k": "3"}, files={"x": b""}), 422, "invalid_request")
-    two = [("image", ("a", RED)), ("image", ("b", GREEN))]
-    refused(http.post("/v1/search", files=two), 413, "request_too_large")
+def test_searching_for_nothing_that_is_there(shared_http: Http) -> None:
+    refused(shared_http.post("/v1/search", json={"digest": "0" * 64}), 404, "unknown_digest")
+    refused(shared_http.post("/v1/search", files={"image": b"x"}), 422, "not_an_image")
     refused(
-        http.post("/v1/search", files={"image": RED}, data={"k": "1001"}), 422, "invalid_request"
+        shared_http.post("/v1/search", data={"k": "3"}, files={"x": b""}), 422, "invalid_request"
+    )
+    two = [("image", ("a", RED)), ("image", ("b", GREEN))]
+    refused(shared_http.post("/v1/search", files=two), 413, "request_too_large")
+    refused(
+        shared_http.post("/v1/search", files={"image": RED}, data={"k": "1001"}),
+        422,
+        "invalid_request",
     )
 
 
@@ -201,13 +205,13 @@ def test_an_image_known_from_predictions_alone_can_be_erased(http: Http) -> None
 
 
 @pytest.mark.parametrize("key", ["rubbish", "A" * 64, "0" * 63])
-def test_what_is_no_digest_is_not_looked_for(http: Http, key: str) -> None:
-    refused(http.delete(f"/v1/images/{key}"), 422, "invalid_request")
+def test_what_is_no_digest_is_not_looked_for(shared_http: Http, key: str) -> None:
+    refused(shared_http.delete(f"/v1/images/{key}"), 422, "invalid_request")
 
 
-def test_the_space_that_is_served_says_everything_that_changes_a_vector(http: Http) -> None:
-    (space,) = http.get("/v1/spaces").json()["spaces"]
-    assert space["id"] == http.product.space.id
+def test_the_space_that_is_served_says_everything_that_changes_a_vector(shared_http: Http) -> None:
+    (space,) = shared_http.get("/v1/spaces").json()["spaces"]
+    assert space["id"] == shared_http.product.space.id
     assert space["backbone"] == "toy"
     assert space["default"] is True
     assert {"weights_sha256", "layer", "stages", "preprocessing", "precision", "dim"} <= set(space)

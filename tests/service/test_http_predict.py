@@ -191,8 +191,10 @@ def test_what_is_asked_for_may_stand_in_the_query_too(http: Http) -> None:
         ({"remember": "perhaps"}, "remember"),
     ],
 )
-def test_a_field_outside_its_limits_is_named(http: Http, fields: dict[str, str], word: str) -> None:
-    assert word in refused(http.predict(RED, **fields), 422, "invalid_request")["detail"]
+def test_a_field_outside_its_limits_is_named(
+    shared_http: Http, fields: dict[str, str], word: str
+) -> None:
+    assert word in refused(shared_http.predict(RED, **fields), 422, "invalid_request")["detail"]
 
 
 @pytest.mark.parametrize(
@@ -209,8 +211,8 @@ def test_a_field_outside_its_limits_is_named(http: Http, fields: dict[str, str],
         7,
     ],
 )
-def test_json_of_another_shape_is_refused_with_every_problem(http: Http, body: Any) -> None:
-    said = refused(http.post("/v1/predict", json=body), 422, "invalid_request")
+def test_json_of_another_shape_is_refused_with_every_problem(shared_http: Http, body: Any) -> None:
+    said = refused(shared_http.post("/v1/predict", json=body), 422, "invalid_request")
     assert said["problems"]
 
 
@@ -221,13 +223,13 @@ def test_64_images_are_taken_and_65_are_not(http: Http) -> None:
     assert "64" in refused(http.predict(*[RED] * 80), 422, "invalid_request")["hint"]
 
 
-def test_a_request_without_images_says_how_to_send_them(http: Http) -> None:
-    body = refused(http.post("/v1/predict", files={"picture": b"x"}), 422, "invalid_request")
+def test_a_request_without_images_says_how_to_send_them(shared_http: Http) -> None:
+    body = refused(shared_http.post("/v1/predict", files={"picture": b"x"}), 422, "invalid_request")
     assert "-F images=" in body["hint"]
-    text = http.post("/v1/predict", data={"images": "x"}, files={"other": b"x"})
+    text = shared_http.post("/v1/predict", data={"images": "x"}, files={"other": b"x"})
     assert "files" in refused(text, 422, "invalid_request")["detail"]
-    refused(http.post("/v1/predict", content=b"x"), 422, "invalid_request")
-    refused(http.post("/v1/predict"), 422, "invalid_request")
+    refused(shared_http.post("/v1/predict", content=b"x"), 422, "invalid_request")
+    refused(shared_http.post("/v1/predict"), 422, "invalid_request")
 
 
 def test_requests_at_the_same_time_share_one_look(http: Http) -> None:

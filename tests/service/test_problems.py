@@ -54,7 +54,7 @@ EXPECTED = {
     images.StoreUnavailable: (503, "store_unavailable"),
     images.Overloaded: (503, "overloaded"),
     heads.LabelProblems: (422, "labels_not_ready"),
-    heads.BadRecipe: (422, "bad_recipe"),
+    heads.BadRecipe: (422, "bad_option"),
     heads.NoSignal: (422, "no_signal"),
     heads.SpaceMismatch: (409, "space_mismatch"),
     heads.HeadDamaged: (500, "head_damaged"),

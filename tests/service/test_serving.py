@@ -17,7 +17,7 @@ W = "default"
 
 def matrix(product: Product) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
     store = product.workspaces[W].store
-    return store.rows(sorted(store.digests())).matrix()  # type: ignore[return-value]
+    return store.rows(sorted(store.digests())).matrix()
 
 
 def test_heads_are_asked_for_by_reference_and_each_error_stays_with_its_head(

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -11,13 +12,11 @@ from pathlib import Path
 
 import pytest
 from in_process import settings_of
-from live_server import picture
 
 from service.catalog import Catalog, Job
 from service.product import Product
 from service.schemas import LearnOptions
 from service.supervisor import Supervisor, spawn_trainer
-from service.workflows.ingest import LabelledUpload, ingest
 from service.workflows.learn import request_learning
 
 pytestmark = pytest.mark.slow
@@ -34,16 +33,10 @@ def until(what: Callable[[], object]) -> None:
 
 
 @pytest.fixture
-def long_job(product: Product) -> Job:
-    """A job that takes long enough to be killed in its middle."""
-    uploads = [
-        LabelledUpload(f"{c}-{n}", picture(c, n, side=16), c)
-        for c in ("red", "green", "blue")
-        for n in range(150)
-    ]
-    ingest(product, W, "many", uploads)
+def asked(product: Product) -> Job:
+    """A job; a trainer that has just started needs seconds for it, enough to be killed."""
     return request_learning(
-        product, W, name="new", dataset="many", task="auto", options=LearnOptions()
+        product, W, name="new", dataset="colour", task="auto", options=LearnOptions()
     )
 
 
@@ -69,16 +62,16 @@ def state(product: Product, job: Job) -> str:
 
 
 def test_a_killed_trainer_is_replaced_and_its_job_done(
-    product: Product, long_job: Job, supervise: Callable[[], Supervisor]
+    product: Product, asked: Job, supervise: Callable[[], Supervisor]
 ) -> None:
     supervisor = supervise()
-    until(lambda: state(product, long_job) == "running")
+    until(lambda: state(product, asked) == "running")
     assert supervisor._process is not None
     killed = supervisor._process.pid
     os.kill(killed, signal.SIGKILL)
-    until(lambda: state(product, long_job) == "succeeded")
+    until(lambda: state(product, asked) == "succeeded")
     assert supervisor._process.pid != killed
-    assert product.catalog.jobs.get(W, long_job.id).attempts == 2
+    assert product.catalog.jobs.get(W, asked.id).attempts == 2
     assert [v.version for v in product.catalog.heads.entry(W, "new").versions] == [1]
 
 
@@ -96,13 +89,13 @@ def test_of_two_supervisors_one_has_the_trainer_and_the_other_takes_over(
 
 
 def test_a_trainer_told_to_terminate_gives_its_job_back_and_ends_well(
-    product: Product, long_job: Job
+    product: Product, asked: Job
 ) -> None:
     trainer = spawn_trainer(product.settings)
-    until(lambda: state(product, long_job) == "running")
+    until(lambda: state(product, asked) == "running")
     trainer.terminate()
     assert trainer.wait(PATIENCE_S) == 0
-    back = product.catalog.jobs.get(W, long_job.id)
+    back = product.catalog.jobs.get(W, asked.id)
     assert (back.state, back.attempts) == ("queued", 0)
 
 
@@ -156,19 +149,36 @@ def running(pid: int) -> bool:
 
 def test_a_cancelled_job_that_does_not_stop_loses_its_trainer(
     product: Product,
-    long_job: Job,
+    asked: Job,
+    home: Path,
     supervise: Callable[[], Supervisor],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A stopped process is as deaf as one that is stuck in a long computation."""
     monkeypatch.setattr("service.supervisor.CANCEL_WITHIN_S", 1.0)
     supervisor = supervise()
-    until(lambda: state(product, long_job) == "running")
+    until(lambda: state(product, asked) == "running")
     assert supervisor._process is not None
-    os.kill(supervisor._process.pid, signal.SIGSTOP)
-    product.catalog.jobs.cancel(W, long_job.id)
-    until(lambda: state(product, long_job) == "cancelled")
-    assert alive(supervisor)
+    until(lambda: stopped(supervisor._process, home / "catalog.sqlite"))
+    product.catalog.jobs.cancel(W, asked.id)
+    until(lambda: state(product, asked) == "cancelled")
+    until(lambda: alive(supervisor))
+
+
+def stopped(process: subprocess.Popen[bytes] | None, catalog: Path) -> bool:
+    """Stops a process, but not while it holds the catalog."""
+    assert process is not None
+    process.send_signal(signal.SIGSTOP)
+    probe = sqlite3.connect(catalog, timeout=0, isolation_level=None)
+    try:
+        probe.execute("BEGIN IMMEDIATE")
+        probe.execute("ROLLBACK")
+    except sqlite3.OperationalError:
+        process.send_signal(signal.SIGCONT)
+        return False
+    finally:
+        probe.close()
+    return True
 
 
 def test_settings_of_another_home_do_not_meet(tmp_path: Path) -> None:
