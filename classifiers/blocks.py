@@ -51,6 +51,10 @@ class Scaling:
         """Columns of the feature matrix, in the order in which the head sees them."""
         return np.concatenate([np.arange(block.start, block.stop) for block in self.blocks])
 
+    def first(self, columns: Float32) -> Float32:
+        """Return the first block, the penultimate vector, of columns that the head sees."""
+        return columns[:, : self.blocks[0].stop - self.blocks[0].start]
+
     def scale(self, X: Float32) -> Float32:
         """Return the blocks of X side by side, scaled: float32 (n_images, n_columns)."""
         return np.ascontiguousarray(self.scale_in_place(X)[:, self.columns])
@@ -65,14 +69,6 @@ class Scaling:
         stops = np.array([block.stop for block in self.blocks], np.int64)
         _scale(np.ascontiguousarray(X), starts, stops, self.normalisation == "l2", scaled)
         return scaled
-
-
-def penultimate_units(Z: Float32, scaling: Scaling) -> Float32:
-    """Return the first block of scaled rows, each of length 1: what novelty is judged on."""
-    first = scaling.blocks[0]
-    vectors = Z[:, : first.stop - first.start]
-    lengths = np.sqrt((vectors.astype(np.float64) ** 2).sum(axis=1, keepdims=True))
-    return np.asarray(vectors / np.maximum(lengths, TINY), np.float32)
 
 
 def choose_blocks(

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from classifiers.blocks import Scaling, penultimate_units
+from classifiers.blocks import Scaling
 from classifiers.boosting import raw_scores, read
 from classifiers.card import Card
 from classifiers.errors import HeadDamaged, SpaceMismatch
-from classifiers.novelty import Novelty
+from classifiers.novelty import Novelty, unit_rows
 from classifiers.probabilities import linear_scores, to_probabilities
 from classifiers.trees import BadText, Trees, parse
 
@@ -103,7 +103,7 @@ class Head:
         Small is strange: under 0.05 for about 5 % of new images of the learnt kind.
         """
         check_width(X, self.card.width)
-        return self.novelty.p_value(penultimate_units(self.scaling.scale(X), self.scaling))
+        return self.novelty.p_value(unit_rows(self.scaling.first(self.scaling.scale(X))))
 
     @cached_property
     def novelty(self) -> Novelty:
@@ -146,7 +146,6 @@ class Head:
         if CARD not in files:
             raise ValueError(f"{CARD} is missing")
         card = Card.from_json(files[CARD])
-
         expected = {MODEL, *(f"{name}.npy" for name in _forms(card))}
         for name in sorted(expected | card.files.keys() | files.keys() - {CARD}):
             if name not in expected or name not in card.files or name not in files:

@@ -113,6 +113,12 @@ class Novelty:
         return cls(mean, directions, float(residual[0]), distances)
 
 
+def unit_rows(vectors: Float32) -> Float32:
+    """Return rows scaled to length 1; rows of zeros stay: float32 (n_images, dim)."""
+    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
+    return np.asarray(vectors / np.maximum(lengths, 1e-30)[:, np.newaxis], np.float32)
+
+
 def fit_novelty(units: Float32, groups: Int64 | None = None, seed: int = 0) -> Novelty:
     """Learn what images of this kind look like.
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from classifiers import boosting
 from classifiers.baseline import fit_baseline
-from classifiers.blocks import Scaling, choose_blocks, penultimate_units
+from classifiers.blocks import Scaling, choose_blocks
 from classifiers.card import Card
 from classifiers.errors import BadRecipe, NoSignal
 from classifiers.evaluation import Evaluation, evaluate, measure_test
@@ -25,7 +25,7 @@ from classifiers.judgement import Judgement, judge
 from classifiers.labels import LabelSet, check, fingerprint
 from classifiers.limits import Facts, describe_limits
 from classifiers.mixture import Mixed, Mixture
-from classifiers.novelty import NoveltySize, fit_novelty
+from classifiers.novelty import NoveltySize, fit_novelty, unit_rows
 from classifiers.parallel import Tick, run_jobs
 from classifiers.recipe import Recipe
 from classifiers.trees import canonical
@@ -231,7 +231,7 @@ def _finish(
     (mixed,) = run_jobs([job], 1, lambda share: tell("fitting", 0.8 + 0.15 * share))
     tell("judging", 0.95)
     scale, shifts = judged.scale_and_shifts(card.n_outputs)
-    units = penultimate_units(lesson.train.Z, lesson.scaling)
+    units = unit_rows(lesson.scaling.first(lesson.train.Z))
     novelty = fit_novelty(units, lesson.train.groups, lesson.recipe.seed)
     arrays: dict[str, npt.NDArray[Any]] = {
         "out_of_fold": judged.probabilities.astype(np.float32),
