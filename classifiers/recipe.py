@@ -91,7 +91,7 @@ class Recipe:
     def complete(self, n_images: int, n_columns: int, n_classes: int) -> "Recipe":
         """Return the recipe with every number set, for so many images, columns and classes."""
         defaults: dict[str, float] = {
-            "rounds": 100 if n_classes == 2 else max(20, 150 // n_classes),  # noqa: PLR2004  two need one output
+            "rounds": 100 if n_classes == 2 else max(20, 150 // n_classes),  # noqa: PLR2004
             "num_leaves": 8,
             "min_data_in_leaf": min(max(2, n_images // 200), 20),
             "max_bin": 63,

@@ -228,7 +228,7 @@ def _finish(
     def job(tick: Tick) -> Mixed:
         return mixture.fit(evaluation.choice, tick)
 
-    (mixed,) = run_jobs([job], 1, lambda share: tell("fitting", 0.8 + 0.15 * share))
+    (mixed,) = run_jobs([job], 1, lambda share: tell("fitting", 0.8 + 0.14 * share))
     tell("judging", 0.95)
     scale, shifts = judged.scale_and_shifts(card.n_outputs)
     units = unit_rows(lesson.scaling.first(lesson.train.Z))

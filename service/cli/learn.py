@@ -32,6 +32,22 @@ Labels = Annotated[
     typer.Option(metavar="CSV", help="path,label[,group][,split]: goes before the folders' names."),
 ]
 
+DatasetName = Annotated[
+    str | None, typer.Option(metavar="NAME", help="The dataset's name; the head's by default.")
+]
+Task = Annotated[
+    Literal["auto", "binary", "multiclass"], typer.Option(help="What kind of question it is.")
+]
+Seed = Annotated[
+    int, typer.Option(metavar="N", min=0, max=2**31 - 1, help="The same seed, the same head.")
+]
+Author = Annotated[
+    str, typer.Option(metavar="NAME", help="Who answers for the head; it is on its card.")
+]
+AllowNoSignal = Annotated[
+    bool,
+    typer.Option("--allow-no-signal", metavar="", help="Register it even where it learnt nothing."),
+]
 Relabel = Annotated[
     bool,
     typer.Option(
@@ -56,24 +72,11 @@ def learn(  # noqa: PLR0913 - each is an option of the command
     splits: Splits = None,
     labels: Labels = None,
     relabel: Relabel = False,
-    dataset: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The dataset's name; the head's by default.")
-    ] = None,
-    task: Annotated[
-        Literal["auto", "binary", "multiclass"], typer.Option(help="What kind of question it is.")
-    ] = "auto",
-    seed: Annotated[
-        int, typer.Option(metavar="N", min=0, max=2**31 - 1, help="The same seed, the same head.")
-    ] = 0,
-    author: Annotated[
-        str, typer.Option(metavar="NAME", help="Who answers for the head; it is on its card.")
-    ] = "",
-    allow_no_signal: Annotated[
-        bool,
-        typer.Option(
-            "--allow-no-signal", metavar="", help="Register it even where it learnt nothing."
-        ),
-    ] = False,
+    dataset: DatasetName = None,
+    task: Task = "auto",
+    seed: Seed = 0,
+    author: Author = "",
+    allow_no_signal: AllowNoSignal = False,
     as_json: AsJson = False,
     server: Server = None,
     key: Key = None,

@@ -129,6 +129,12 @@ def test_an_array_of_impossible_values_is_refused(name: str, value: float) -> No
         Head.from_files(resealed({**FILES, f"{name}.npy": out.getvalue()}))
 
 
+@pytest.mark.parametrize("data", [FILES["out_of_fold.npy"][:-4], FILES["out_of_fold.npy"] + b"0"])
+def test_an_array_longer_or_shorter_than_it_says_is_refused(data: bytes) -> None:
+    with pytest.raises(HeadDamaged, match=r"out_of_fold\.npy is no float32 \(24, 2\)"):
+        Head.from_files(resealed({**FILES, "out_of_fold.npy": data}))
+
+
 def test_an_array_that_claims_to_be_huge_takes_no_memory() -> None:
     forged = FILES["out_of_fold.npy"].replace(b"(24, 2)", b"(24, 9999999999)")
     with pytest.raises(HeadDamaged, match="out_of_fold"):

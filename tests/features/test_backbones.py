@@ -3,7 +3,7 @@
 import hashlib
 import importlib.util
 import os
-import pickle
+import struct
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -359,19 +359,54 @@ def test_torchvision_weights_bring_their_own_preprocessing(tmp_path: Path) -> No
     )
 
 
+def test_a_tag_chooses_among_the_weights_of_torchvision(tmp_path: Path) -> None:
+    torch.save(torchvision.models.mobilenet_v3_large().state_dict(), tmp_path / "w.pth")
+
+    tags = ("", ".imagenet1k_v1", ".imagenet1k_v2")
+    names = [f"torchvision/mobilenet_v3_large{tag}" for tag in tags]
+    crops = [load(locate(name, tmp_path / "w.pth"))[1].preprocessing.crop for name in names]
+
+    assert crops == [224 / 232, 224 / 256, 224 / 232]
+
+
+def test_maps_whose_channels_come_last_are_no_stages(
+    resnet_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Last(nn.Module):
+        def forward(self, maps: Tensor) -> Tensor:
+            return maps.movedim(1, 3)
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.features = nn.Sequential(nn.Conv2d(3, 5, 1), Last())
+            self.head = nn.Linear(5, 2)
+
+        def forward(self, images: Tensor) -> Tensor:
+            result: Tensor = self.head(self.features(images).mean((1, 2)))
+            return result
+
+    rules = Preprocessing("rule", 8, 1.0, "bicubic", (0.5,) * 3, (0.5,) * 3)
+    monkeypatch.setattr(networks, "build", lambda _: Network(Net(), rules, resnet_file))
+
+    space = load(locate("timm/test_resnet", resnet_file))[1]
+
+    assert space.stages == (Stage("features.0", 5),)
+
+
 def without_linear() -> nn.Module:
     return nn.Sequential(nn.Conv2d(3, 4, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
 def linear_in_the_middle() -> nn.Module:
-    return nn.Sequential(nn.Flatten(), nn.Linear(192, 5), nn.LayerNorm(5), nn.Unflatten(1, (5, 1)))
+    return nn.Sequential(nn.Flatten(), nn.Linear(192, 192), nn.Unflatten(1, (192, 1)))
 
 
-def unable() -> nn.Module:
+def linear_needed() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(192, 5), nn.LayerNorm(5))
 
 
-@pytest.mark.parametrize("make", [without_linear, linear_in_the_middle, unable])
+@pytest.mark.parametrize("make", [without_linear, linear_in_the_middle, linear_needed])
 def test_networks_without_a_penultimate_layer_are_refused(
     make: Callable[[], nn.Module], resnet_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -478,8 +513,8 @@ class Hostile:
 
 def test_a_weights_file_cannot_run_anything(tmp_path: Path) -> None:
     target = tmp_path / "owned"
-    plain = pickle.dumps({"fc.weight": Hostile(target)}, protocol=2)
-    (tmp_path / "hostile.pth").write_bytes(plain)
+    call = b"\x80\x02cos\nmkdir\nX" + struct.pack("<I", len(str(target))) + str(target).encode()
+    (tmp_path / "hostile.pth").write_bytes(call + b"\x85R.")
     torch.save({"fc.weight": Hostile(target)}, tmp_path / "hostile.pt")
 
     for file in ("hostile.pth", "hostile.pt"):

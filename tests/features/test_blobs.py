@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from features import blobs as blobs_module
 from features.blobs import Blobs
 from features.errors import StoreDamaged, StoreUnavailable, UnknownDigest
 from features.keys import digest
@@ -99,6 +100,18 @@ def test_a_root_that_cannot_be_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StoreUnavailable):
         Blobs(tmp_path / "file" / "blobs").put(PICTURE)
+
+
+def test_the_name_is_flushed_after_the_bytes_and_before_the_answer(
+    blobs: Blobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[tuple[str, bool]] = []
+    path = tmp_path / "blobs" / digest(PICTURE)[:2] / digest(PICTURE)[2:4] / digest(PICTURE)
+    monkeypatch.setattr(
+        blobs_module, "flush", lambda folder: flushed.append((folder.name, path.exists()))
+    )
+    blobs.put(PICTURE)
+    assert flushed == [(path.parent.name, True)]
 
 
 def test_a_write_that_fails_leaves_nothing(

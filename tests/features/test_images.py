@@ -133,9 +133,9 @@ def test_large_jpeg_is_not_decoded_in_full() -> None:
     rules = replace(RULES, size=224, crop=0.875)
 
     def seconds(work: Callable[[], object]) -> float:
-        start = time.perf_counter()
+        start = time.thread_time()
         work()
-        return time.perf_counter() - start
+        return time.thread_time() - start
 
     ours = min(seconds(lambda: decode(data, rules)) for _ in range(3))
     full = min(seconds(lambda: Image.open(BytesIO(data)).convert("RGB")) for _ in range(3))
@@ -456,13 +456,13 @@ def bomb(kind: str, side: int) -> bytes:
 @pytest.mark.parametrize("kind", FORMATS)
 def test_bombs_are_refused_by_their_header_alone(kind: str) -> None:
     side = 16_000
-    start = time.perf_counter()
+    start = time.thread_time()
 
     error = rejected(bomb(kind, side))
 
     assert error.code == "too_many_pixels"
     assert "256.0 megapixels" in error.detail or "too much memory" in error.detail
-    assert time.perf_counter() - start < 0.5
+    assert time.thread_time() - start < 0.5
 
 
 def test_a_huge_side_is_refused() -> None:
@@ -488,10 +488,10 @@ def test_a_jpeg_of_endless_scans_is_refused() -> None:
     data = encode(scene(512, 512), "JPEG", progressive=True)
     scan = data.rindex(b"\xff\xda")
     endless = data[:scan] + data[scan:-2] * 8000 + data[-2:]
-    start = time.perf_counter()
+    start = time.thread_time()
 
     assert rejected(endless).code == "too_many_pixels"
-    assert time.perf_counter() - start < 0.5
+    assert time.thread_time() - start < 0.5
     decode(data, RULES)
 
 

@@ -69,13 +69,15 @@ def test_a_busy_server_is_asked_again_with_the_same_request(status: int) -> None
 
 def test_a_server_that_stays_busy_is_an_error_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     handler, asked = answering(*(busy(after="20") for _ in range(3)))
-    monkeypatch.setattr("service.client.time.sleep", lambda _: None)
+    slept: list[float] = []
+    monkeypatch.setattr("service.client.time.sleep", slept.append)
 
     with pytest.raises(PenultimateError) as refused:
         client_of(handler).heads()
 
     assert refused.value.code == "overloaded"
-    assert len(asked) == 2  # 20 s were waited; 20 s more would be too long
+    assert len(asked) == 2
+    assert slept == [0.0, 20.0]  # 20 s more would be too long
 
 
 def test_an_open_file_is_sent_whole_again_after_a_pause() -> None:

@@ -83,11 +83,14 @@ def test_groups_are_found_in_the_folder_by_name_and_strangers_are_counted(folder
     assert any(n.startswith("2 files without a group in groups.csv") for n in found.notes)
 
 
-def test_a_table_elsewhere_goes_before_one_in_the_folder(folder: Path, tmp_path: Path) -> None:
+def test_a_table_here_goes_before_one_in_the_folder(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     lay_out(folder, {"groups.csv": "path,group\nill/1.png,inside\n"})
     lay_out(tmp_path, {"groups.csv": "path,group\nill/1.png,outside\n"})
 
-    found = read_folder(folder, groups=tmp_path / "groups.csv")
+    found = read_folder(folder, groups="groups.csv")
 
     assert found.entries[0].group == "outside"
 

@@ -18,6 +18,7 @@ from classifiers.judgement import Calibrated
 from classifiers.labels import LabelSet
 from classifiers.novelty import Novelty, NoveltySize
 from classifiers.recipe import Recipe
+from classifiers.statistics import Measure
 from classifiers.training import learn
 from classifiers.trees import canonical
 
@@ -74,7 +75,7 @@ def head_of(booster: lightgbm.Booster, n_columns: int, n_outputs: int) -> Head:
     novelty = Novelty(
         np.zeros(n_columns, np.float32), np.zeros((0, n_columns), np.float32), 1.0, np.zeros(1)
     )
-    sure = {"value": 1.0, "low": 0.5, "high": 1.0}
+    sure = Measure(value=1.0, low=0.5, high=1.0)
     card = Card(
         name="any",
         task="binary" if n_outputs == 1 else "multiclass",
@@ -107,7 +108,7 @@ def head_of(booster: lightgbm.Booster, n_columns: int, n_outputs: int) -> Head:
         limits=(),
         warnings=(),
     )
-    arrays = {
+    arrays: dict[str, npt.NDArray[Any]] = {
         "linear": np.zeros((n_outputs, n_columns), np.float32),
         "intercept": np.zeros(n_outputs),
         **{f"novelty_{name}": array for name, array in novelty.to_arrays().items()},
