@@ -51,6 +51,10 @@ class Scaling:
         """Columns of the feature matrix, in the order in which the head sees them."""
         return np.concatenate([np.arange(block.start, block.stop) for block in self.blocks])
 
+    def first(self, columns: Float32) -> Float32:
+        """Return the first block, the penultimate vector, of columns that the head sees."""
+        return columns[:, : self.blocks[0].stop - self.blocks[0].start]
+
     def scale(self, X: Float32) -> Float32:
         """Return the blocks of X side by side, scaled: float32 (n_images, n_columns)."""
         return np.ascontiguousarray(self.scale_in_place(X)[:, self.columns])

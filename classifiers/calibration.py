@@ -8,14 +8,18 @@ Platt, "Probabilistic outputs for support vector machines" (1999), here for any 
 as a scale and one shift a class, held near "no change" by a prior.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import with_config
 from scipy.optimize import minimize
 from scipy.stats import norm
+from typing_extensions import TypedDict
+
+from classifiers.strict import STRICT
 
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
@@ -34,6 +38,7 @@ BIN_IMAGES = 15
 MAX_BINS = 10
 
 
+@with_config(STRICT)
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """How raw probabilities become calibrated ones: softmax(scale * log p + shifts).
@@ -42,11 +47,18 @@ class Calibration:
         method: none, temperature (scale alone) or affine (Platt's, for any number of classes).
         scale: over 1 sharpens, under 1 softens.
         shifts: one a class, summing to 0; empty stands for zeros.
+
+    Raises:
+        ValueError: the scale is not positive.
     """
 
     method: Method = "none"
     scale: float = 1.0
     shifts: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.scale > 0:
+            raise ValueError("the scale of a calibration must be positive")
 
     def apply(self, p: Float64) -> Float64:
         """Calibrate.
@@ -61,20 +73,24 @@ class Calibration:
             return p
         return _transform(p, self.scale, np.asarray(self.shifts or np.zeros(p.shape[1])))
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON can say it."""
-        return {"method": self.method, "scale": self.scale, "shifts": list(self.shifts)}
 
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` wrote; raises ValueError where it is something else."""
-        method, scale, shifts = data["method"], float(data["scale"]), data["shifts"]
-        if method not in ("none", "temperature", "affine"):
-            raise ValueError(f"unknown calibration {method!r}")
-        found = tuple(float(s) for s in shifts)
-        if not (np.isfinite(scale) and scale > 0 and np.isfinite(found).all()):
-            raise ValueError("a calibration must be finite, its scale positive")
-        return cls(method, scale, found)
+@with_config(STRICT)
+class Bin(TypedDict):
+    """One point of a reliability curve.
+
+    Attributes:
+        claimed: mean probability of the bin.
+        true: share of its images for which that held.
+        low: lower end of the 95 % interval of that share, by Wilson's method.
+        high: upper end.
+        images: in the bin.
+    """
+
+    claimed: float
+    true: float
+    low: float
+    high: float
+    images: int
 
 
 def fit_calibration(p: Float64, y: Int64, folds: Int64) -> Calibration:
@@ -89,7 +105,7 @@ def fit_calibration(p: Float64, y: Int64, folds: Int64) -> Calibration:
         The best of none, temperature and affine by the likelihood of folds it was not fitted on;
         none unless its calibration error there is no larger than that of raw probabilities.
     """
-    parts = _regrouped(folds)
+    parts = keep_together(folds)
     best: Method = "none"
     best_losses, raw_error = _losses(p, y), calibration_error(p, y)
     for method in ("temperature", "affine"):
@@ -125,32 +141,22 @@ def calibration_error(p: Float64, y: Int64) -> float:
     return float(sum(gaps) / len(y))
 
 
-def reliability(p: Float64, y: Int64) -> list[dict[str, float]]:
-    """The reliability curve: for bins of equal size, what was claimed and what was true.
-
-    Returns:
-        For each bin: claimed (mean probability), true (share that held), low and high (95 %
-        interval of that share by Wilson's method), images.
-    """
+def reliability(p: Float64, y: Int64) -> tuple[Bin, ...]:
+    """The reliability curve: for bins of equal size, what was claimed and what was true."""
     claimed, true = _claims(p, y)
-    return [_bin(claimed[rows], true[rows]) for rows in _bins(claimed)]
+    return tuple(_bin(claimed[rows], true[rows]) for rows in _bins(claimed))
 
 
 def _losses(p: Float64, y: Int64) -> Float64:
     return np.asarray(-np.log(np.maximum(p[np.arange(len(y)), y], TINY)))
 
 
-def _bin(claimed: Float64, true: Float64) -> dict[str, float]:
+def _bin(claimed: Float64, true: Float64) -> Bin:
     n, share, z = len(true), float(true.mean()), float(norm.ppf(0.975))
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return {
-        "claimed": float(claimed.mean()),
-        "true": share,
-        "low": max(0.0, float(centre - half)),
-        "high": min(1.0, float(centre + half)),
-        "images": float(n),
-    }
+    low, high = max(0.0, float(centre - half)), min(1.0, float(centre + half))
+    return Bin(claimed=float(claimed.mean()), true=share, low=low, high=high, images=n)
 
 
 def _claims(p: Float64, y: Int64) -> tuple[Float64, Float64]:
@@ -187,8 +193,8 @@ def _transform(p: Float64, scale: float, shifts: Float64) -> Float64:
     return np.asarray(e / e.sum(axis=1, keepdims=True))
 
 
-def _regrouped(folds: Int64) -> Int64:
-    """Any numbering of what must stay together, as at most FOLDS folds of about equal size."""
+def keep_together(folds: Int64) -> Int64:
+    """Turn any numbering of what must stay together into at most FOLDS folds of like size."""
     _, which, sizes = np.unique(folds, return_inverse=True, return_counts=True)
     load, place = np.zeros(FOLDS), np.zeros(len(sizes), np.int64)
     for group in np.argsort(-sizes, kind="stable"):

@@ -11,7 +11,10 @@ from pydantic import TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict
 
 from classifiers.blocks import Block, Scaling
+from classifiers.conformal import SetRule
 from classifiers.errors import BadRecipe
+from classifiers.judgement import Calibrated
+from classifiers.novelty import NoveltySize
 from classifiers.recipe import Recipe
 from classifiers.statistics import Measure
 from classifiers.strict import STRICT
@@ -74,6 +77,12 @@ class Card:
         p_value: one-sided, of an AUC this good by chance.
         folds: how it was evaluated.
         recipe: how it was learnt, every number set.
+        shares: what each member of the mixture counts; they sum to 1.
+        tree_factor: what the trees' raw scores are multiplied by; 0 where they do not count.
+        calibration: how its probabilities were calibrated, and what that did.
+        sets: the rule of its prediction sets.
+        confusion: images out of fold, by true class (row) and likeliest class (column).
+        novelty: how many directions and distances tell its kind of image from others.
         lightgbm: version that learnt it.
         created: RFC 3339, UTC.
         author: who learnt it; may be empty.
@@ -101,6 +110,12 @@ class Card:
     p_value: float
     folds: Folds
     recipe: Recipe
+    shares: dict[str, float]
+    tree_factor: float
+    calibration: Calibrated
+    sets: SetRule
+    confusion: tuple[tuple[int, ...], ...]
+    novelty: NoveltySize
     lightgbm: str
     created: str
     author: str

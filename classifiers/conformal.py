@@ -7,14 +7,15 @@ gives may lie from the one asked for: Angelopoulos and Bates, "Conformal predict
 introduction" (2023), section 3.2, a beta distribution.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
-from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import with_config
 from scipy.stats import beta
+
+from classifiers.strict import STRICT
 
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
@@ -23,6 +24,7 @@ Bool = npt.NDArray[np.bool_]
 DEFAULT_COVERAGE = 0.9
 
 
+@with_config(STRICT)
 @dataclass(frozen=True, slots=True)
 class SetRule:
     """Which labels belong to a prediction set: those whose probability is at least `threshold`.
@@ -33,6 +35,9 @@ class SetRule:
         low: lower end of the 95 % band of the coverage that this many images give.
         high: upper end of that band.
         images: independent images (or groups) that the rule was calibrated on.
+
+    Raises:
+        ValueError: a share is not between 0 and 1.
     """
 
     coverage: float
@@ -40,6 +45,11 @@ class SetRule:
     low: float
     high: float
     images: int
+
+    def __post_init__(self) -> None:
+        shares = (self.coverage, self.threshold, self.low, self.high)
+        if not all(0 <= share <= 1 for share in shares):
+            raise ValueError("coverage, threshold and band must lie between 0 and 1")
 
     def members(self, p: Float64) -> Bool:
         """Which labels are in the set of each image.
@@ -51,31 +61,6 @@ class SetRule:
             bool (n_images, n_classes); a row without members means: unlike anything learnt.
         """
         return np.asarray(p >= self.threshold)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON can say it."""
-        return {
-            "coverage": self.coverage,
-            "threshold": self.threshold,
-            "low": self.low,
-            "high": self.high,
-            "images": self.images,
-        }
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` wrote; raises ValueError where it is something else."""
-        rule = cls(
-            float(data["coverage"]),
-            float(data["threshold"]),
-            float(data["low"]),
-            float(data["high"]),
-            int(data["images"]),
-        )
-        shares = (rule.coverage, rule.threshold, rule.low, rule.high)
-        if not all(0 <= share <= 1 for share in shares):
-            raise ValueError("coverage, threshold and band must lie between 0 and 1")
-        return rule
 
 
 def fit_set_rule(

@@ -1,9 +1,9 @@
 """How good a head is on images it has not seen, beside a plain opponent on the same folds.
 
-Knows nothing of LightGBM: what learns is handed in.
+Knows nothing of LightGBM and of what a mixture is made of.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,9 @@ import numpy.typing as npt
 from classifiers.baseline import fit_baseline
 from classifiers.blocks import Block
 from classifiers.folds import Fold, Plan
+from classifiers.mixture import Choice, Mixture, Scores, choose, cross_fitted
 from classifiers.parallel import Tick, run_jobs
+from classifiers.probabilities import to_probabilities
 from classifiers.statistics import (
     Estimate,
     Measure,
@@ -30,12 +32,6 @@ IntArray = npt.NDArray[np.int64]
 SIGNIFICANCE = 0.05
 """A head has signal if chance would give its AUC, or a better one, more rarely than this."""
 
-Scorer = Callable[[Float32], Float64]
-"""Columns in, probabilities out: float64 (n_images, n_classes)."""
-
-Learner = Callable[[Float32, IntArray, Tick], Scorer]
-"""Fits a head to columns and class numbers, ticking as it goes."""
-
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
@@ -46,12 +42,14 @@ class Evaluation:
         baseline: the same of the logistic regression.
         p_value: one-sided, of an AUC this good by chance.
         probabilities: float64 (n_images, n_classes), out of fold, mean over the repeats.
+        choice: what the mixture of all images should be.
     """
 
     metrics: dict[str, Measure]
     baseline: dict[str, Measure]
     p_value: float
     probabilities: Float64
+    choice: Choice
 
     @property
     def signal(self) -> bool:
@@ -66,11 +64,11 @@ def evaluate(
     *,
     blocks: Sequence[Block],
     plan: Plan,
-    learner: Learner,
+    mixture: Mixture,
     threads: int = 1,
     report: Callable[[float], None] = lambda _: None,
 ) -> Evaluation:
-    """Cross-validate a learner and the baseline on the same folds.
+    """Cross-validate a mixture and the baseline on the same folds.
 
     Args:
         Z: float32 (n_images, n_columns), scaled row by row.
@@ -78,23 +76,30 @@ def evaluate(
         groups: int64 (n_images,), images of one group are not independent.
         blocks: side by side in Z.
         plan: the folds.
-        learner: what is evaluated; it sees nothing of the images held out.
+        mixture: of these images.
         threads: how many folds are learnt at once; the result does not depend on it.
         report: called with the share done; what it raises stops the evaluation.
     """
-    jobs = [_job(Z, y, fold, blocks, learner) for fold in plan.folds]
+    jobs = [_job(Z, y, fold, blocks, mixture) for fold in plan.folds]
     found = run_jobs(jobs, threads, report)
     sharing = cv_sharing(plan.n_folds, len(plan.repeats))
-    head, opponent = (
-        Scored(y, groups, _passes(plan, [pair[which] for pair in found]), sharing)
-        for which in (0, 1)
-    )
-    figures = _figures(head)
+    repeats = [_gather(y.size, folds, part) for folds, part in _by_repeat(plan, found)]
+    n_outputs = np.array([mixture.targets.shape[1]])
+    head, opponent = [], []
+    for fold_of, scores, opposed in repeats:
+        crossed = to_probabilities(cross_fitted(scores, mixture, fold_of), n_outputs)
+        head.append(Pass(fold_of, crossed))
+        opponent.append(Pass(fold_of, opposed))
+    figures = _figures(Scored(y, groups, tuple(head), sharing))
+    mean = {
+        part: np.mean([scores[part] for _, scores, _ in repeats], axis=0) for part in repeats[0][1]
+    }
     return Evaluation(
         metrics=_measures(figures),
-        baseline=_measures(_figures(opponent)),
+        baseline=_measures(_figures(Scored(y, groups, tuple(opponent), sharing))),
         p_value=figures["auc"].p_value,
-        probabilities=np.mean([one.probabilities for one in head.passes], axis=0),
+        probabilities=np.mean([one.probabilities for one in head], axis=0),
+        choice=choose(mean, mixture, np.arange(y.size)),
     )
 
 
@@ -106,16 +111,20 @@ def measure_test(probabilities: Float64, y: IntArray, groups: IntArray) -> dict[
     return _measures(_figures(Scored(y, groups, (Pass(np.zeros_like(y), probabilities),))))
 
 
+_Found = tuple[Scores, Float64]
+"""Of one fold's held-out images: scores of the mixture's parts, the opponent's probabilities."""
+
+
 def _job(
-    Z: Float32, y: IntArray, fold: Fold, blocks: Sequence[Block], learner: Learner
-) -> Callable[[Tick], tuple[Float64, Float64]]:
+    Z: Float32, y: IntArray, fold: Fold, blocks: Sequence[Block], mixture: Mixture
+) -> Callable[[Tick], _Found]:
     learnt, held_out = fold
 
-    def run(tick: Tick) -> tuple[Float64, Float64]:
+    def run(tick: Tick) -> _Found:
         opponent = fit_baseline(Z[learnt], y[learnt], blocks)
         tick(0.1)
-        head = learner(Z[learnt], y[learnt], lambda share: tick(0.1 + 0.9 * share))
-        return head(Z[held_out]), opponent(Z[held_out])
+        scores = mixture.score(learnt, held_out, lambda share: tick(0.1 + 0.9 * share))
+        return scores, opponent(Z[held_out])
 
     return run
 
@@ -132,15 +141,31 @@ def _measures(figures: Mapping[str, Estimate]) -> dict[str, Measure]:
     return {name: figure.measure() for name, figure in figures.items()}
 
 
-def _passes(plan: Plan, scores: Sequence[Float64]) -> tuple[Pass, ...]:
-    remaining = iter(scores)
-    passes = []
+def _by_repeat(
+    plan: Plan, found: Sequence[_Found]
+) -> Iterator[tuple[Sequence[Fold], Sequence[_Found]]]:
+    start = 0
     for folds in plan.repeats:
-        n_images = sum(held_out.size for _, held_out in folds)
-        fold_of = np.zeros(n_images, np.int64)
-        probabilities = np.zeros((n_images, scores[0].shape[1]))
-        for number, (_, held_out) in enumerate(folds):
-            fold_of[held_out] = number
-            probabilities[held_out] = next(remaining)
-        passes.append(Pass(fold_of, probabilities))
-    return tuple(passes)
+        yield folds, found[start : start + len(folds)]
+        start += len(folds)
+
+
+def _gather(
+    n_images: int, folds: Sequence[Fold], found: Sequence[_Found]
+) -> tuple[IntArray, Scores, Float64]:
+    """Put what the folds of one repeat found back into the order of images."""
+    fold_of = np.zeros(n_images, np.int64)
+    first_scores, first_opposed = found[0]
+    opposed = np.zeros((n_images, first_opposed.shape[1]))
+    scores = {
+        part: np.zeros((part_scores.shape[0], n_images, part_scores.shape[2]))
+        for part, part_scores in first_scores.items()
+    }
+    for number, ((_, held_out), (fold_scores, fold_opposed)) in enumerate(
+        zip(folds, found, strict=True)
+    ):
+        fold_of[held_out] = number
+        opposed[held_out] = fold_opposed
+        for part, part_scores in fold_scores.items():
+            scores[part][:, held_out] = part_scores
+    return fold_of, scores, opposed

@@ -1,7 +1,7 @@
 """All heads of a space as one packed forest: one call scores any of them. Knows no files."""
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from classifiers.blocks import Scaling
 from classifiers.errors import SpaceMismatch
 from classifiers.head import Head, check_width
-from classifiers.probabilities import to_probabilities
+from classifiers.probabilities import mix, to_probabilities
 from classifiers.walk import SPLIT, Splits, pack_splits, walk
 
 Float32 = npt.NDArray[np.float32]
@@ -22,7 +22,7 @@ IntArray = npt.NDArray[np.int64]
 ROWS_AT_ONCE = 256
 """Rows scaled and walked together: bounds the memory that a long call takes beside its answer."""
 
-_OUTPUTS, _FIRST_OUTPUT, _SCALING = 4, 5, 6  # columns of the table that `walk` takes
+_TREES, _OUTPUTS, _FIRST_OUTPUT, _SCALING, _FIRST_LINEAR = 3, 4, 5, 6, 7  # columns of the table
 
 A = TypeVar("A", bound=npt.NDArray[Any])
 
@@ -33,10 +33,13 @@ class _Packed:
 
     Attributes:
         heads: by slot.
-        table: int64 (n_heads, 7), what `walk` takes, a row per head in the order of `heads`.
+        table: int64 (n_heads, 8), a row per head in the order of `heads`: what `walk` takes, and
+            where the head's outputs are among all linear ones.
         row_of: rows of the table by slot.
         scalings: every scaling that a head needs.
         splits, leaves, roots: of all heads; used up to `ends`.
+        linear: float32 (all outputs * width,), intercepts and factors: float64 (all outputs,), of
+            all heads; used up to `ends`.
     """
 
     heads: dict[int, Head]
@@ -46,18 +49,43 @@ class _Packed:
     splits: Splits
     leaves: Float64
     roots: Int32
-    ends: tuple[int, int, int]
+    linear: Float32
+    intercepts: Float64
+    factors: Float64
+    ends: tuple[int, int, int, int]
+
+    def asked(self, which: Sequence[int] | None) -> IntArray:
+        """Return the rows of the table for some slots, their outputs and scalings numbered anew."""
+        if which is None:
+            table = self.table.copy()
+        else:
+            table = self.table[[self.row_of[slot] for slot in which]]
+        table[:, _FIRST_OUTPUT] = np.cumsum(table[:, _OUTPUTS]) - table[:, _OUTPUTS]
+        return table
+
+    def scaled(self, x: Float32, table: IntArray) -> Iterator[tuple[slice, Float32]]:
+        """Yield rows of x, some at a time, with float32 (n_scalings, n_rows, width) of them."""
+        if not len(table):
+            return
+        check_width(x, next(iter(self.heads.values())).card.width)
+        needed, table[:, _SCALING] = np.unique(table[:, _SCALING], return_inverse=True)
+        for start in range(0, len(x), ROWS_AT_ONCE):
+            rows = slice(start, start + ROWS_AT_ONCE)
+            yield rows, np.stack([self.scalings[one].scale_in_place(x[rows]) for one in needed])
 
 
 _EMPTY = _Packed(
     heads={},
-    table=np.zeros((0, 7), np.int64),
+    table=np.zeros((0, 8), np.int64),
     row_of={},
     scalings=(),
     splits=np.zeros(0, SPLIT),
     leaves=np.zeros(0),
     roots=np.zeros(0, np.int32),
-    ends=(0, 0, 0),
+    linear=np.zeros(0, np.float32),
+    intercepts=np.zeros(0),
+    factors=np.zeros(0),
+    ends=(0, 0, 0, 0),
 )
 
 
@@ -108,7 +136,7 @@ class Forest:
             self._packed = _compacted(packed) if 2 * live < packed.ends[1] else packed
 
     def raw(self, x: Float32, which: Sequence[int] | None = None) -> list[Float64]:
-        """Return the raw scores of heads: for each, float64 (n_images, n_outputs).
+        """Return the raw scores of the trees of heads: for each, float64 (n_images, n_outputs).
 
         Args:
             x: float32 (n_images, width), the feature matrix as the backbone made it.
@@ -118,32 +146,26 @@ class Forest:
             SpaceMismatch: if x has another width.
             KeyError: if a slot is empty.
         """
-        raw, n_outputs = self._walk(x, which)
-        return _by_head(raw, n_outputs)
+        packed = self._packed
+        table = packed.asked(which)
+        raw = np.zeros((len(x), int(table[:, _OUTPUTS].sum())))
+        for rows, scaled in packed.scaled(x, table):
+            walk(packed.splits, packed.leaves, packed.roots, table, scaled, raw[rows])
+        return _by_head(raw, table[:, _OUTPUTS])
 
     def probabilities(self, x: Float32, which: Sequence[int] | None = None) -> list[Float64]:
         """Return the probabilities of heads: for each, float64 (n_images, n_classes)."""
-        raw, n_outputs = self._walk(x, which)
-        return _by_head(to_probabilities(raw, n_outputs), np.maximum(n_outputs, 2))
-
-    def _walk(self, x: Float32, which: Sequence[int] | None) -> tuple[Float64, IntArray]:
         packed = self._packed
-        if which is None:
-            table = packed.table.copy()
-        else:
-            table = packed.table[[packed.row_of[slot] for slot in which]]
-        n_outputs = table[:, _OUTPUTS]
-        raw = np.zeros((len(x), int(n_outputs.sum())))
-        if not len(table):
-            return raw, n_outputs
-        check_width(x, next(iter(packed.heads.values())).card.width)
-        table[:, _FIRST_OUTPUT] = np.cumsum(n_outputs) - n_outputs
-        needed, table[:, _SCALING] = np.unique(table[:, _SCALING], return_inverse=True)
-        for start in range(0, len(x), ROWS_AT_ONCE):
-            rows = slice(start, start + ROWS_AT_ONCE)
-            scaled = np.stack([packed.scalings[one].scale_in_place(x[rows]) for one in needed])
-            walk(packed.splits, packed.leaves, packed.roots, table, scaled, raw[rows])
-        return raw, n_outputs
+        table = packed.asked(which)
+        outputs = table[:, _OUTPUTS]
+        scores = np.zeros((len(x), int(outputs.sum())))
+        # Trees that do not count are not walked.
+        firsts = table[:, _FIRST_LINEAR]
+        table[packed.factors[firsts] == 0, _TREES] = 0
+        for rows, scaled in packed.scaled(x, table):
+            walk(packed.splits, packed.leaves, packed.roots, table, scaled, scores[rows])
+            mix(packed.linear, packed.intercepts, packed.factors, table, scaled, scores[rows])
+        return _by_head(to_probabilities(scores, outputs), np.maximum(outputs, 2))
 
 
 def _by_head(scores: Float64, sizes: IntArray) -> list[Float64]:
@@ -156,7 +178,12 @@ def _appended(packed: _Packed, slot: int, head: Head) -> _Packed:
     scalings = packed.scalings
     if scaling not in scalings:
         scalings = (*scalings, scaling)
-    row = [*packed.ends, trees.roots.size, trees.n_outputs, 0, scalings.index(scaling)]
+    *firsts, first_linear = packed.ends
+    row = [*firsts, trees.roots.size, trees.n_outputs, 0, scalings.index(scaling), first_linear]
+    width = head.card.width
+    linear = np.zeros((trees.n_outputs, width), np.float32)
+    linear[:, scaling.columns] = head.arrays["linear"]
+    factors = np.full(trees.n_outputs, head.card.tree_factor)
     splits = pack_splits(trees, scaling.columns)
     return _Packed(
         heads={**packed.heads, slot: head},
@@ -166,10 +193,14 @@ def _appended(packed: _Packed, slot: int, head: Head) -> _Packed:
         splits=_written(packed.splits, packed.ends[0], splits),
         leaves=_written(packed.leaves, packed.ends[1], trees.leaves),
         roots=_written(packed.roots, packed.ends[2], trees.roots),
+        linear=_written(packed.linear, first_linear * width, linear.reshape(-1)),
+        intercepts=_written(packed.intercepts, first_linear, head.arrays["intercept"]),
+        factors=_written(packed.factors, first_linear, factors),
         ends=(
             packed.ends[0] + splits.size,
             packed.ends[1] + trees.leaves.size,
             packed.ends[2] + trees.roots.size,
+            first_linear + trees.n_outputs,
         ),
     )
 
@@ -195,6 +226,9 @@ def _without(packed: _Packed, slot: int) -> _Packed:
         splits=packed.splits,
         leaves=packed.leaves,
         roots=packed.roots,
+        linear=packed.linear,
+        intercepts=packed.intercepts,
+        factors=packed.factors,
         ends=packed.ends,
     )
 

@@ -18,7 +18,8 @@ from classifiers.blocks import Scaling
 from classifiers.boosting import raw_scores, read
 from classifiers.card import Card
 from classifiers.errors import HeadDamaged, SpaceMismatch
-from classifiers.probabilities import to_probabilities
+from classifiers.novelty import Novelty, unit_rows
+from classifiers.probabilities import linear_scores, to_probabilities
 from classifiers.trees import BadText, Trees, parse
 
 if TYPE_CHECKING:
@@ -39,9 +40,11 @@ class Head:
         card: what it says of itself, the hashes of its files included.
         text: the booster, as LightGBM writes it (`trees.canonical`).
         trees: the booster, parsed.
-        arrays: "out_of_fold": float32 (n_images, n_classes), the probability of each image it was
-            learnt from, given by models that had not seen it; "true_classes": int32 (n_images,),
-            class numbers. Rows are in the order of digests, which are not kept.
+        arrays: "linear": float32 (n_outputs, n_columns) and "intercept": float64 (n_outputs,), the
+            linear parts of the mixture in one; "novelty_*": what images it learnt from look like;
+            "out_of_fold": float32 (n_images, n_classes), the calibrated probability of each image
+            it learnt from, given by models that had not seen it; "true_classes": int32
+            (n_images,), class numbers. Rows are in the order of digests, which are not kept.
     """
 
     card: Card
@@ -75,8 +78,37 @@ class Head:
         return raw_scores(self.booster, self.scaling.scale(X), self.card.n_outputs)
 
     def probabilities(self, X: Float32) -> Float64:
-        """Return the probability of each class: float64 (n_images, n_classes), rows sum to 1."""
-        return to_probabilities(self.raw(X), np.array([self.card.n_outputs]))
+        """Return the probability of each class: float64 (n_images, n_classes), rows sum to 1.
+
+        Args:
+            X: float32 (n_images, width), the feature matrix as the backbone made it.
+
+        Raises:
+            SpaceMismatch: if X has another width.
+        """
+        check_width(X, self.card.width)
+        return self.probabilities_of(self.scaling.scale(X))
+
+    def probabilities_of(self, columns: Float32) -> Float64:
+        """Return the probability of each class, from columns that are scaled already."""
+        raw = raw_scores(self.booster, columns, self.card.n_outputs)
+        score = linear_scores(columns, self.arrays["linear"], self.arrays["intercept"])
+        return to_probabilities(
+            score + self.card.tree_factor * raw, np.array([self.card.n_outputs])
+        )
+
+    def usualness(self, X: Float32) -> Float64:
+        """Return how usual images are among those it learnt from: float64 (n_images,), a p-value.
+
+        Small is strange: under 0.05 for about 5 % of new images of the learnt kind.
+        """
+        check_width(X, self.card.width)
+        return self.novelty.p_value(unit_rows(self.scaling.first(self.scaling.scale(X))))
+
+    @cached_property
+    def novelty(self) -> Novelty:
+        """What the images it learnt from look like."""
+        return _novelty(self.arrays)
 
     @cached_property
     def scaling(self) -> Scaling:
@@ -114,7 +146,7 @@ class Head:
         if CARD not in files:
             raise ValueError(f"{CARD} is missing")
         card = Card.from_json(files[CARD])
-        expected = {"out_of_fold.npy", "true_classes.npy", MODEL}
+        expected = {MODEL, *(f"{name}.npy" for name in _forms(card))}
         for name in sorted(expected | card.files.keys() | files.keys() - {CARD}):
             if name not in expected or name not in card.files or name not in files:
                 raise ValueError(f"{name} is missing or does not belong there")
@@ -126,6 +158,28 @@ class Head:
         except (UnicodeDecodeError, BadText) as problem:
             raise ValueError(f"{MODEL}: {problem}") from problem
         return cls(card, text, trees, _load_arrays(card, files))
+
+
+def _forms(card: Card) -> dict[str, tuple[type[np.generic], tuple[int, ...]]]:
+    """The type and shape that each array of a head must have."""
+    first = card.blocks[0]
+    dim, n_columns = first.stop - first.start, card.scaling.n_columns
+    return {
+        "linear": (np.float32, (card.n_outputs, n_columns)),
+        "intercept": (np.float64, (card.n_outputs,)),
+        "novelty_mean": (np.float32, (dim,)),
+        "novelty_directions": (np.float32, (card.novelty.directions, dim)),
+        "novelty_distances": (np.float64, (card.novelty.distances,)),
+        "novelty_residual": (np.float64, (1,)),
+        "out_of_fold": (np.float32, (card.n_images, len(card.classes))),
+        "true_classes": (np.int32, (card.n_images,)),
+    }
+
+
+def _novelty(arrays: Mapping[str, Array]) -> Novelty:
+    prefix = "novelty_"
+    own = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
+    return Novelty.from_arrays(own)
 
 
 def check_width(X: Float32, width: int) -> None:
@@ -141,14 +195,16 @@ def _dump(array: Array) -> bytes:
 
 
 def _load_arrays(card: Card, files: Mapping[str, bytes]) -> dict[str, Array]:
-    n_images, n_classes = card.n_images, len(card.classes)
-    shares = _load("out_of_fold", files, np.float32, (n_images, n_classes))
-    classes = _load("true_classes", files, np.int32, (n_images,))
+    arrays = {name: _load(name, files, *form) for name, form in _forms(card).items()}
+    shares, classes = arrays["out_of_fold"], arrays["true_classes"]
     if not ((shares >= 0) & (shares <= 1)).all():
         raise ValueError("out_of_fold.npy has what is no probability")
-    if not ((classes >= 0) & (classes < n_classes)).all():
+    if not ((classes >= 0) & (classes < len(card.classes))).all():
         raise ValueError("true_classes.npy has what is no class")
-    return {"out_of_fold": shares, "true_classes": classes}
+    if not all(np.isfinite(arrays[name]).all() for name in ("linear", "intercept")):
+        raise ValueError("linear.npy or intercept.npy has what is no number")
+    _novelty(arrays)
+    return arrays
 
 
 def _load(

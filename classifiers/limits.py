@@ -73,8 +73,8 @@ def _balance(facts: Facts) -> Iterator[str]:
     ratio = max(counts.values()) / counts[label]
     if ratio >= UNEQUAL:
         yield (
-            "Every class weighs the same in learning, so the probabilities are those of a world "
-            "where all classes are equally frequent; in the images it learnt from they were not."
+            "Its probabilities are for images among which the classes are as frequent as among "
+            "those it learnt from. Where a class is rarer, it is less likely than they say."
         )
     if ratio >= RARE:
         yield f"{label!r} is {ratio:.0f} times rarer than the commonest class."

@@ -13,6 +13,9 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import with_config
+
+from classifiers.strict import STRICT
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -25,6 +28,15 @@ KEPT_VARIANCE = 0.8
 FOLDS = 10
 KEPT_DISTANCES = 512
 """Held-out distances kept to compare with; quantiles of them where there were more."""
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class NoveltySize:
+    """How large the arrays of a `Novelty` are."""
+
+    directions: int
+    distances: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,6 +55,11 @@ class Novelty:
     directions: Float32
     residual: float
     distances: Float64
+
+    @property
+    def size(self) -> NoveltySize:
+        """How large the arrays are."""
+        return NoveltySize(len(self.directions), len(self.distances))
 
     def distance(self, units: Float32) -> Float64:
         """Squared Mahalanobis distance.
@@ -94,6 +111,12 @@ class Novelty:
         if not all(np.isfinite(a).all() for a in (mean, directions, distances, residual)):
             raise ValueError("the novelty arrays must be finite")
         return cls(mean, directions, float(residual[0]), distances)
+
+
+def unit_rows(vectors: Float32) -> Float32:
+    """Return rows scaled to length 1; rows of zeros stay: float32 (n_images, dim)."""
+    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
+    return np.asarray(vectors / np.maximum(lengths, 1e-30)[:, np.newaxis], np.float32)
 
 
 def fit_novelty(units: Float32, groups: Int64 | None = None, seed: int = 0) -> Novelty:

@@ -1,8 +1,8 @@
 """How a head is learnt: every number that is chosen, and how the unset ones follow from the data.
 
-The defaults were chosen on eight real image sets at 10, 25, 50 and 100 images per class, on halves
-that share no group with the images learnt from. LightGBM's own defaults need 40 images before they
-learn anything at all.
+The defaults were chosen on real image sets at 10, 25, 50 and 100 images per class, on halves that
+share no group with the images learnt from. LightGBM's own defaults need 40 images before they learn
+anything at all.
 """
 
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from pydantic import with_config
 
+from classifiers.conformal import DEFAULT_COVERAGE
 from classifiers.errors import BadRecipe
 from classifiers.strict import STRICT
 
@@ -19,9 +20,6 @@ ALL_BLOCKS = "all"
 
 COLUMNS_PER_TREE = 130
 """Columns a tree may choose from: as good as all of them, and many times faster."""
-
-MANY_IMAGES = 400
-"""From here on trees of more leaves are worth their time."""
 
 _INTEGERS: dict[str, tuple[float, float]] = {
     "seed": (0, 2**31 - 1),
@@ -33,6 +31,7 @@ _INTEGERS: dict[str, tuple[float, float]] = {
     "repeats": (1, 100),
 }
 _NUMBERS: dict[str, tuple[float, float]] = {
+    "coverage": (0.5, 0.999),
     "learning_rate": (1e-4, 1.0),
     "feature_fraction": (1e-4, 1.0),
     "lambda_l2": (0.0, 1e6),
@@ -48,6 +47,7 @@ class Recipe:
         seed: of folds, columns and thresholds; the same seed and data give the same head.
         blocks: names of the column blocks to learn from; ("all",) takes every block.
         normalisation: "l2" divides each block of a row by its length; "none" leaves it.
+        coverage: how often a prediction set should hold the true label.
         rounds: boosting rounds, each one tree per output.
         num_leaves: leaves per tree at most.
         min_data_in_leaf: images per leaf at least.
@@ -62,6 +62,7 @@ class Recipe:
     seed: int = 0
     blocks: tuple[str, ...] = (ALL_BLOCKS,)
     normalisation: str = "l2"
+    coverage: float = DEFAULT_COVERAGE
     rounds: int | None = None
     num_leaves: int | None = None
     min_data_in_leaf: int | None = None
@@ -87,17 +88,16 @@ class Recipe:
         if self.normalisation not in ("l2", "none"):
             raise BadRecipe("normalisation", f"'l2' or 'none', not {self.normalisation!r}")
 
-    def complete(self, n_images: int, n_columns: int) -> "Recipe":
-        """Return the recipe with every number set, for so many images and columns."""
+    def complete(self, n_images: int, n_columns: int, n_classes: int) -> "Recipe":
+        """Return the recipe with every number set, for so many images, columns and classes."""
         defaults: dict[str, float] = {
-            "rounds": 150,
-            # Fewer leaves are as good on few images, and twice as fast.
-            "num_leaves": 7 if n_images < MANY_IMAGES else 15,
+            "rounds": 100 if n_classes == 2 else max(20, 150 // n_classes),  # noqa: PLR2004
+            "num_leaves": 8,
             "min_data_in_leaf": min(max(2, n_images // 200), 20),
-            "max_bin": 31,
+            "max_bin": 63,
             "learning_rate": 0.05,
             "feature_fraction": min(1.0, COLUMNS_PER_TREE / n_columns),
-            "lambda_l2": 2.0,
+            "lambda_l2": 0.0,
             "folds": 5,
             "repeats": _repeats(n_images),
         }

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,14 +17,16 @@ from classifiers.baseline import fit_baseline
 from classifiers.blocks import Scaling, choose_blocks
 from classifiers.card import Card
 from classifiers.errors import BadRecipe, NoSignal
-from classifiers.evaluation import Evaluation, Scorer, evaluate, measure_test
+from classifiers.evaluation import Evaluation, evaluate, measure_test
 from classifiers.examples import Examples, arrange
 from classifiers.folds import Plan, make_plan
 from classifiers.head import Head
+from classifiers.judgement import Judgement, judge
 from classifiers.labels import LabelSet, check, fingerprint
 from classifiers.limits import Facts, describe_limits
+from classifiers.mixture import Mixed, Mixture
+from classifiers.novelty import NoveltySize, fit_novelty, unit_rows
 from classifiers.parallel import Tick, run_jobs
-from classifiers.probabilities import to_probabilities
 from classifiers.recipe import Recipe
 from classifiers.trees import canonical
 
@@ -35,7 +37,7 @@ IntArray = npt.NDArray[np.int64]
 Progress = Callable[[str, float], None]
 """Told a stage and the share of the whole that is done; what it raises stops the learning.
 
-Stages: "checking labels", "evaluating", "fitting", "done".
+Stages: "checking labels", "evaluating", "fitting", "judging", "done".
 """
 
 DEFAULT = Recipe()
@@ -85,11 +87,14 @@ def learn(  # noqa: PLR0913  a head is made of this much
     tell("checking labels", 0.0)
     lesson = _prepare(X, label_set, blocks, recipe, task)
     with _one_blas_thread():
-        evaluation = _evaluate(lesson, threads, tell)
-        card = _describe(lesson, evaluation, (name, author, space_id, created or _now()))
+        mixture = lesson.mixture()
+        evaluation = _evaluate(lesson, mixture, threads, tell)
+        judged = judge(evaluation.probabilities, lesson.train, coverage=recipe.coverage)
+        facts = (name, author, space_id, created or _now())
+        card = _describe(lesson, evaluation, judged, facts)
         if not card.signal and not allow_no_signal:
             raise NoSignal(card)
-        return _finish(lesson, evaluation, card, tell)
+        return _finish(lesson, mixture, evaluation, judged, card, tell)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,15 +112,10 @@ class _Lesson:
     recipe: Recipe
     plan: Plan
 
-    def fit(self, Z: Float32, y: IntArray, tick: Tick) -> Scorer:
-        """Fit a booster and return its probabilities as a function of columns."""
-        booster = boosting.fit(Z, y, len(self.classes), self.recipe, tick)
-        outputs = np.array([1 if self.task == "binary" else len(self.classes)])
-
-        def probabilities(columns: Float32) -> Float64:
-            return to_probabilities(boosting.raw_scores(booster, columns, outputs[0]), outputs)
-
-        return probabilities
+    def mixture(self) -> Mixture:
+        """What is to be fitted, on these images."""
+        train = self.train
+        return Mixture(train.Z, train.y, len(self.classes), self.scaling.blocks, self.recipe)
 
 
 def _prepare(
@@ -129,7 +129,7 @@ def _prepare(
     width = max(stop for _, _, stop in layout)
     scaling = Scaling(choose_blocks(layout, recipe.blocks), recipe.normalisation)
     sides = arrange(X, label_set, scaling, width)
-    complete = recipe.complete(len(sides.train), scaling.n_columns)
+    complete = recipe.complete(len(sides.train), scaling.n_columns, len(sides.classes))
     chosen = complete.to_dict()
     groups = sides.train.groups if sides.train.groups_known else None
     plan = make_plan(sides.train.y, groups, chosen["folds"], chosen["repeats"], complete.seed)
@@ -155,20 +155,22 @@ def _task(task: str, n_classes: int) -> Literal["binary", "multiclass"]:
     return found
 
 
-def _evaluate(lesson: _Lesson, threads: int, tell: Progress) -> Evaluation:
+def _evaluate(lesson: _Lesson, mixture: Mixture, threads: int, tell: Progress) -> Evaluation:
     return evaluate(
         lesson.train.Z,
         lesson.train.y,
         lesson.train.groups,
         blocks=lesson.scaling.blocks,
         plan=lesson.plan,
-        learner=lesson.fit,
+        mixture=mixture,
         threads=threads,
         report=lambda share: tell("evaluating", 0.02 + 0.78 * share),
     )
 
 
-def _describe(lesson: _Lesson, evaluation: Evaluation, given: tuple[str, str, str, str]) -> Card:
+def _describe(
+    lesson: _Lesson, evaluation: Evaluation, judged: Judgement, given: tuple[str, str, str, str]
+) -> Card:
     name, author, space_id, created = given
     counts = np.bincount(lesson.train.y, minlength=len(lesson.classes)).tolist()
     class_counts = dict(zip(lesson.classes, counts, strict=True))
@@ -204,39 +206,57 @@ def _describe(lesson: _Lesson, evaluation: Evaluation, given: tuple[str, str, st
             "reason": plan.reason,
         },
         recipe=lesson.recipe,
+        shares=evaluation.choice.members,
+        tree_factor=0.0,
+        calibration=judged.calibrated,
+        sets=judged.sets,
+        confusion=judged.confusion,
+        novelty=NoveltySize(0, 0),
         lightgbm=boosting.version(),
         limits=describe_limits(facts),
     )
 
 
-def _finish(lesson: _Lesson, evaluation: Evaluation, card: Card, tell: Progress) -> Head:
-    train = lesson.train
+def _finish(
+    lesson: _Lesson,
+    mixture: Mixture,
+    evaluation: Evaluation,
+    judged: Judgement,
+    card: Card,
+    tell: Progress,
+) -> Head:
+    def job(tick: Tick) -> Mixed:
+        return mixture.fit(evaluation.choice, tick)
 
-    def job(tick: Tick) -> str:
-        booster = boosting.fit(train.Z, train.y, len(lesson.classes), lesson.recipe, tick)
-        return canonical(booster.model_to_string())
-
-    (text,) = run_jobs([job], 1, lambda share: tell("fitting", 0.8 + 0.18 * share))
-    arrays = {
-        "out_of_fold": evaluation.probabilities.astype(np.float32),
-        "true_classes": train.y.astype(np.int32),
+    (mixed,) = run_jobs([job], 1, lambda share: tell("fitting", 0.8 + 0.14 * share))
+    tell("judging", 0.95)
+    scale, shifts = judged.scale_and_shifts(card.n_outputs)
+    units = unit_rows(lesson.scaling.first(lesson.train.Z))
+    novelty = fit_novelty(units, lesson.train.groups, lesson.recipe.seed)
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "out_of_fold": judged.probabilities.astype(np.float32),
+        "true_classes": lesson.train.y.astype(np.int32),
+        # Calibration is linear in the score, so it costs nothing to carry it out here for good.
+        "linear": (scale * mixed.linear.T).astype(np.float32),
+        "intercept": scale * mixed.intercept + shifts,
+        **{f"novelty_{name}": array for name, array in novelty.to_arrays().items()},
     }
-    head = Head.assemble(_tested(card, lesson, text), text, arrays)
+    text = canonical(mixed.text)
+    complete = replace(card, tree_factor=scale * mixed.tree_factor, novelty=novelty.size)
+    head = Head.assemble(complete, text, arrays)
+    if len(lesson.test):
+        head = Head.assemble(_tested(head, lesson), text, arrays)
     tell("done", 1.0)
     return head
 
 
-def _tested(card: Card, lesson: _Lesson, text: str) -> Card:
+def _tested(head: Head, lesson: _Lesson) -> Card:
     """Return the card with the figures of the images kept aside, which nothing saw before."""
     test = lesson.test
-    if not len(test):
-        return card
-    raw = boosting.raw_scores(boosting.read(text), test.Z, card.n_outputs)
-    head = to_probabilities(raw, np.array([card.n_outputs]))
     opponent = fit_baseline(lesson.train.Z, lesson.train.y, lesson.scaling.blocks)(test.Z)
     return replace(
-        card,
-        metrics_test=measure_test(head, test.y, test.groups),
+        head.card,
+        metrics_test=measure_test(head.probabilities_of(test.Z), test.y, test.groups),
         baseline_test=measure_test(opponent, test.y, test.groups),
     )
 

@@ -110,7 +110,9 @@ def parse(text: str, n_columns: int, n_outputs: int) -> Trees:
 
 
 def _header(n_columns: int, n_outputs: int) -> Iterator[str]:
-    objective = "binary sigmoid:1" if n_outputs == 1 else f"multiclass num_class:{n_outputs}"
+    objective = "binary sigmoid:1"
+    if n_outputs > 1:
+        objective = f"multiclassova num_class:{n_outputs} sigmoid:1"
     yield "tree"
     yield "version=v4"
     yield f"num_class={n_outputs}"

@@ -95,6 +95,7 @@ class ImageEntry(BaseModel):
 class Evidence(BaseModel):
     """A labelled training image near the one that was asked about."""
 
+    head: str
     digest: str
     score: float = Field(description="Cosine similarity; higher is closer.")
     label: str
@@ -113,6 +114,13 @@ class Prediction(BaseModel):
     task: str | None
     label: str | None
     probabilities: dict[str, float]
+    set: list[str] = Field(description="Labels that cannot be ruled out at the coverage.")
+    coverage: float | None = Field(description="How often the set holds the true label.")
+    abstains: bool = Field(description="True where the set does not single out one label.")
+    usualness: float | None = Field(
+        description="Share of training images at least as strange: small is strange."
+    )
+    unlike: bool | None = Field(description="Unlike what the head learnt from.")
     error: Problem | None = None
 
 

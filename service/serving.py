@@ -24,6 +24,7 @@ class Asked:
     Args:
         name: the head, as far as it could be read.
         version: which one answers, where there is one.
+        dataset: what it was trained on.
         head: itself, loaded.
         slot: its place in the forest.
         error: why it cannot answer, where it cannot.
@@ -31,6 +32,7 @@ class Asked:
 
     name: str
     version: int | None = None
+    dataset: str | None = None
     head: Head | None = None
     slot: int = -1
     error: Exception | None = None
@@ -39,6 +41,14 @@ class Asked:
     def card(self) -> Card:
         """What it says of itself."""
         return self._able.card
+
+    def usualness(self, units: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """How usual images are among those it learnt from: float64 (n_images,), a p-value.
+
+        Args:
+            units: float32 (n_images, dim), embeddings of length 1.
+        """
+        return self._able.novelty.p_value(units)
 
     def alone(self, X: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """Its answer outside any forest: float64 (n_images, n_classes), rows sum to 1."""
@@ -127,7 +137,7 @@ class ServedHeads:
         try:
             return self._loaded(version)
         except Exception as error:  # noqa: BLE001 - the same
-            return Asked(version.head, version.version, error=error)
+            return Asked(version.head, version.version, version.dataset, error=error)
 
     def _version(self, reference: HeadReference) -> Version:
         entry = self._entries.get(reference.name)
@@ -160,4 +170,6 @@ class ServedHeads:
             head = self._workspace.zoo.load(version.artefact)
             self._slots[key] = self._forest.add(head)
             self._heads[key] = head
-        return Asked(version.head, version.version, self._heads[key], self._slots[key])
+        return Asked(
+            version.head, version.version, version.dataset, self._heads[key], self._slots[key]
+        )

@@ -71,7 +71,8 @@ def checked_labels(product: Product, workspace: str, dataset: str) -> LabelSet:
     errors = [p for p in problems if p.severity == "error"]
     if errors:
         raise LabelsNotReady(
-            f"Dataset '{dataset}' cannot be learnt from: " + " ".join(p.detail.rstrip(".") + "." for p in errors),
+            f"Dataset '{dataset}' cannot be learnt from: "
+            + " ".join(p.detail.rstrip(".") + "." for p in errors),
             hint=f"PUT /v1/datasets/{dataset}/labels changes labels; "
             f"POST /v1/datasets/{dataset}/images adds images.",
             problems=[problem_entry(p) for p in problems],

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from classifiers.novelty import unit_rows
 from features.embedder import Embedded
 from features.errors import UnknownDigest
 from features.keys import Vectors
@@ -15,6 +17,10 @@ from service.serving import Asked, ServedHeads
 from service.workspace import Workspace
 
 Answer = dict[str, Any]
+Float64 = npt.NDArray[np.float64]
+
+ALARM_RATE = 0.05
+"""Share of images of the learnt kind that are called unlike it by mistake."""
 
 
 def predict_images(
@@ -125,28 +131,41 @@ def _predictions(
     if not images:
         return []
     vectors = Vectors(np.stack([i.embedding for i in images]), np.stack([i.stages for i in images]))
+    units = unit_rows(vectors.embeddings)
     able = [a for a in asked if a.error is None]
     tables = iter(served.probabilities(vectors.matrix(), able) if able else [])
     columns = [
-        _column(a, next(tables).tolist()) if a.error is None else [_failed(a)] * len(images)
+        _column(a, next(tables), a.usualness(units))
+        if a.error is None
+        else [_failed(a)] * len(images)
         for a in asked
     ]
     return [[column[i] for column in columns] for i in range(len(images))]
 
 
-def _column(asked: Asked, rows: list[list[float]]) -> list[dict[str, Any]]:
-    classes, task = asked.card.classes, asked.card.task
-    return [
-        {
-            "head": asked.name,
-            "version": asked.version,
-            "task": task,
-            "label": classes[row.index(max(row))],
-            "probabilities": dict(zip(classes, row, strict=True)),
-            "error": None,
-        }
-        for row in rows
-    ]
+def _column(asked: Asked, p: Float64, usualness: Float64) -> list[dict[str, Any]]:
+    """What one head says of every image; p: float64 (n_images, n_classes)."""
+    card = asked.card
+    members = card.sets.members(p).tolist()
+    found = []
+    for row, inside, usual in zip(p.tolist(), members, usualness.tolist(), strict=True):
+        labels = [label for label, is_in in zip(card.classes, inside, strict=True) if is_in]
+        found.append(
+            {
+                "head": asked.name,
+                "version": asked.version,
+                "task": card.task,
+                "label": card.classes[row.index(max(row))],
+                "probabilities": dict(zip(card.classes, row, strict=True)),
+                "set": labels,
+                "coverage": card.sets.coverage,
+                "abstains": len(labels) != 1,
+                "usualness": usual,
+                "unlike": usual <= ALARM_RATE,
+                "error": None,
+            }
+        )
+    return found
 
 
 def _failed(asked: Asked) -> dict[str, Any]:
@@ -157,6 +176,11 @@ def _failed(asked: Asked) -> dict[str, Any]:
         "task": None,
         "label": None,
         "probabilities": {},
+        "set": [],
+        "coverage": None,
+        "abstains": True,
+        "usualness": None,
+        "unlike": None,
         "error": problem(asked.error),
     }
 
@@ -177,14 +201,17 @@ def _add_evidence(
         hits = place.store.search(
             embedded.embedding, k, among=labels.keys(), exclude=(embedded.digest,)
         )
-        known = product.catalog.datasets.describe(place.name, [h.digest for h in hits])
+        known = product.catalog.datasets.describe(
+            place.name, [h.digest for h in hits], head.dataset
+        )
         prediction["evidence"] = [
             {
+                "head": head.name,
                 "digest": h.digest,
                 "score": h.score,
                 "label": labels[h.digest],
                 "filename": known[h.digest][1].filename if h.digest in known else None,
-                "dataset": known[h.digest][0] if h.digest in known else None,
+                "dataset": head.dataset if h.digest in known else None,
                 "group": known[h.digest][1].group if h.digest in known else None,
             }
             for h in hits

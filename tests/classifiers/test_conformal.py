@@ -48,8 +48,6 @@ def test_too_few_images_for_the_coverage_let_every_label_in() -> None:
     assert rule.high == 1.0
 
 
-def test_it_survives_the_way_to_disk_and_refuses_nonsense() -> None:
-    rule = fit_set_rule(*world(np.random.default_rng(1), 50, 2))
-    assert SetRule.from_dict(rule.to_dict()) == rule
+def test_shares_outside_0_to_1_are_refused() -> None:
     with pytest.raises(ValueError, match="between 0 and 1"):
-        SetRule.from_dict({**rule.to_dict(), "threshold": 1.5})
+        SetRule(0.9, 1.5, 0.8, 0.95, 50)

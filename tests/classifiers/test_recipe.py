@@ -28,11 +28,11 @@ def test_a_recipe_survives_its_dictionary(values: dict[str, Any]) -> None:
     assert Recipe.from_dict(recipe.to_dict()) == recipe
 
 
-@given(options, st.integers(10, 100_000), st.integers(1, 5000))
+@given(options, st.integers(10, 100_000), st.integers(1, 5000), st.integers(2, 50))
 def test_a_complete_recipe_has_every_number_and_keeps_the_given_ones(
-    values: dict[str, Any], n_images: int, n_columns: int
+    values: dict[str, Any], n_images: int, n_columns: int, n_classes: int
 ) -> None:
-    complete = Recipe.from_dict(values).complete(n_images, n_columns).to_dict()
+    complete = Recipe.from_dict(values).complete(n_images, n_columns, n_classes).to_dict()
     assert None not in complete.values()
     assert {k: complete[k] for k, v in values.items() if v is not None} == {
         k: v for k, v in values.items() if v is not None
@@ -68,6 +68,11 @@ def test_the_name_of_one_block_will_do() -> None:
     assert Recipe.from_dict({"blocks": "penultimate"}).blocks == ("penultimate",)
 
 
+def test_many_classes_do_not_mean_many_trees() -> None:
+    trees = [c * (Recipe().complete(300, 100, c).rounds or 0) for c in (3, 5, 7)]
+    assert max(trees) <= 150
+
+
 def test_few_images_are_evaluated_more_often() -> None:
-    repeats = [Recipe().complete(n, 100).repeats for n in (10, 100, 300, 3000)]
+    repeats = [Recipe().complete(n, 100, 2).repeats for n in (10, 100, 300, 3000)]
     assert repeats == [4, 2, 1, 1]

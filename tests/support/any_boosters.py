@@ -34,7 +34,7 @@ def any_head(kind: str, n_outputs: int, seed: int) -> Head:
     y = generator.integers(0, max(n_outputs, 2), 80)
     y[: max(n_outputs, 2)] = np.arange(max(n_outputs, 2))
     parameters = {
-        "objective": "binary" if n_outputs == 1 else "multiclass",
+        "objective": "binary" if n_outputs == 1 else "multiclassova",
         "num_class": n_outputs,
         "num_leaves": 2 if kind == "stumps" else int(generator.integers(3, 12)),
         "min_data_in_leaf": 200 if kind == "constant" else 1,

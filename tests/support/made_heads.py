@@ -10,10 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from classifiers.blocks import Block
+from classifiers.calibration import Calibration
 from classifiers.card import Card
+from classifiers.conformal import SetRule
 from classifiers.head import Head
+from classifiers.judgement import Calibrated
 from classifiers.labels import LabelSet
+from classifiers.novelty import Novelty, NoveltySize
 from classifiers.recipe import Recipe
+from classifiers.statistics import Measure
 from classifiers.training import learn
 from classifiers.trees import canonical
 
@@ -67,7 +72,10 @@ def small_head(classes: tuple[str, ...] = ("cat", "dog"), seed: int = 0) -> Head
 def head_of(booster: lightgbm.Booster, n_columns: int, n_outputs: int) -> Head:
     """Return a head around any booster, which looks at all columns as they are."""
     classes = ("no", "yes") if n_outputs == 1 else tuple(f"c{k}" for k in range(n_outputs))
-    sure = {"value": 1.0, "low": 0.5, "high": 1.0}
+    novelty = Novelty(
+        np.zeros(n_columns, np.float32), np.zeros((0, n_columns), np.float32), 1.0, np.zeros(1)
+    )
+    sure = Measure(value=1.0, low=0.5, high=1.0)
     card = Card(
         name="any",
         task="binary" if n_outputs == 1 else "multiclass",
@@ -88,13 +96,22 @@ def head_of(booster: lightgbm.Booster, n_columns: int, n_outputs: int) -> Head:
         p_value=0.0,
         folds={"kind": "stratified", "folds": 2, "repeats": 1, "reason": ""},
         recipe=Recipe(normalisation="none"),
+        shares={"trees": 1.0},
+        tree_factor=1.0,
+        calibration=Calibrated(Calibration(), 0.0, 0.0, (), ()),
+        sets=SetRule(0.9, 0.0, 0.5, 1.0, 2),
+        confusion=((1, 0), (0, 1)),
+        novelty=NoveltySize(0, 1),
         lightgbm="4",
         created="2026-01-01T00:00:00Z",
         author="",
         limits=(),
         warnings=(),
     )
-    arrays = {
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "linear": np.zeros((n_outputs, n_columns), np.float32),
+        "intercept": np.zeros(n_outputs),
+        **{f"novelty_{name}": array for name, array in novelty.to_arrays().items()},
         "out_of_fold": np.zeros((2, len(classes)), np.float32),
         "true_classes": np.zeros(2, np.int32),
     }

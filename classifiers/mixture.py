@@ -1,0 +1,267 @@
+"""What a head's score is made of: linear parts and trees, mixed by what out-of-fold scores show.
+
+Four members look at the same row, each in its own way:
+
+    penultimate   logistic regression on the first block, the penultimate vector
+    stages        logistic regression on all other blocks together
+    blocks        the mean of a logistic regression on each block
+    trees         LightGBM on every column
+
+Each one's strength and slope minimise the out-of-fold log loss; its share is its prior times the
+likelihood of its scores, tempered (Bayesian model averaging with a power likelihood), so that small
+data mixes evenly and large data lets the best one win; a share can be 0 or 1.
+
+Sums of linear parts are one linear part: a head keeps one vector and its trees, whatever it mixes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from classifiers import boosting
+from classifiers.blocks import Block
+from classifiers.linear import Reduced, fit_path, reduce_columns
+from classifiers.parallel import Tick
+from classifiers.recipe import Recipe
+
+if TYPE_CHECKING:
+    import lightgbm
+
+Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+PENULTIMATE, STAGES, BLOCKS, TREES = "penultimate", "stages", "blocks", "trees"
+
+PRIORS = {PENULTIMATE: 2.0, STAGES: 1.0, BLOCKS: 1.0, TREES: 0.5}
+"""Shares before anything is seen: the penultimate vector is the safest on unlike images."""
+
+TEMPER = 3.0
+"""What the likelihood is flattened by: out-of-fold scores of one set are far from independent."""
+
+SLOPES = np.geomspace(0.05, 20, 61)
+LEAST_SHARE = 0.02
+LINEAR_WORK = 0.5
+
+_STRENGTHS_OF_TWO = tuple(10.0 ** np.arange(-1, 2.01, 0.5))
+_STRENGTHS_OF_MANY = tuple(10.0 ** np.arange(-1, 2.01, 0.75))
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One part of the mixture: which part, at which of its strengths, times what."""
+
+    part: str
+    strength: int
+    factor: float
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What was chosen from out-of-fold scores.
+
+    Attributes:
+        shares: of every part that counts.
+        members: each member's share, for the card; they sum to 1.
+    """
+
+    shares: tuple[Share, ...]
+    members: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mixed:
+    """A mixture fitted on all images: score = columns @ linear + intercept + factor * trees.
+
+    Attributes:
+        linear: float64 (n_columns, n_outputs).
+        intercept: float64 (n_outputs,).
+        tree_factor: what the trees' raw scores are multiplied by; 0 where they do not count.
+        text: the trees, as LightGBM writes them.
+    """
+
+    linear: Float64
+    intercept: Float64
+    tree_factor: float
+    text: str
+
+
+Scores = Mapping[str, Float64]
+"""Part → float64 (n_strengths, n_images, n_outputs): scores at each of its strengths."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """Columns of a linear part, centred, scaled to a mean energy of 1, and reduced."""
+
+    columns: slice
+    scale: Float64
+    reduced: Reduced
+
+
+class Mixture:
+    """The parts of the mixture on one set of images, ready to be fitted on any rows of it.
+
+    Centres, scales and directions come from all rows at once: they use no label, and so tell
+    nothing of the held-out ones' classes.
+
+    Args:
+        Z: float32 (n_images, n_columns), scaled row by row.
+        y: int64 (n_images,), class numbers.
+        n_classes: two give one output (the second class), more give one each.
+        blocks: side by side in Z.
+        recipe: complete.
+    """
+
+    def __init__(
+        self, Z: Float32, y: IntArray, n_classes: int, blocks: Sequence[Block], recipe: Recipe
+    ) -> None:
+        self._Z, self._y, self._n_classes, self._recipe = Z, y, n_classes, recipe
+        two = n_classes == 2  # noqa: PLR2004 - two classes need one output
+        self._strengths = _STRENGTHS_OF_TWO if two else _STRENGTHS_OF_MANY
+        numbers = np.array([1]) if two else np.arange(n_classes)
+        self.targets = (y[:, None] == numbers).astype(np.float64)
+        self.weights = _class_weights(y, n_classes)
+        self._centre = Z.mean(axis=0, dtype=np.float64)
+        self._parts = _parts(Z - self._centre, blocks)
+
+    @property
+    def block_parts(self) -> tuple[str, ...]:
+        """The parts that look at one block each, the penultimate one first."""
+        return tuple(name for name in self._parts if name != STAGES)
+
+    def score(self, learnt: IntArray, held_out: IntArray, tick: Tick) -> dict[str, Float64]:
+        """Fit every part on some rows, and score others: what one fold contributes to `Scores`."""
+        scores: dict[str, Float64] = {}
+        for number, (name, part) in enumerate(self._parts.items()):
+            tick(LINEAR_WORK * number / len(self._parts))
+            path = self._paths(part, learnt, self._strengths)
+            rows = part.reduced.rows[held_out]
+            scores[name] = np.einsum("nr,osr->sno", rows, path[:, :, :-1], optimize=True)
+            scores[name] += path[:, :, -1].T[:, None, :]
+        booster = self._booster(learnt, lambda share: tick(LINEAR_WORK + (1 - LINEAR_WORK) * share))
+        raw = boosting.raw_scores(booster, self._Z[held_out], self.targets.shape[1])
+        return {**scores, TREES: raw[None]}
+
+    def fit(self, choice: Choice, tick: Tick) -> Mixed:
+        """Fit what was chosen on all rows."""
+        every = np.arange(len(self._y))
+        linear = np.zeros((self._Z.shape[1], self.targets.shape[1]))
+        intercept = np.zeros(self.targets.shape[1])
+        tree_factor = 0.0
+        for share in choice.shares:
+            if share.part == TREES:
+                tree_factor = share.factor
+                continue
+            part = self._parts[share.part]
+            beta = self._paths(part, every, [self._strengths[share.strength]])[:, 0]
+            coefficients = part.reduced.back @ beta[:, :-1].T
+            linear[part.columns] += share.factor * part.scale[:, None] * coefficients
+            intercept += share.factor * beta[:, -1]
+        text = self._booster(every, tick).model_to_string()
+        return Mixed(linear, intercept - self._centre @ linear, tree_factor, text)
+
+    def _paths(self, part: _Part, rows: IntArray, strengths: Sequence[float]) -> Float64:
+        """Coefficients: float64 (n_outputs, n_strengths, rank + 1)."""
+        Z, weights = part.reduced.rows[rows], self.weights[rows]
+        return np.stack([fit_path(Z, t, strengths, weights) for t in self.targets[rows].T])
+
+    def _booster(self, rows: IntArray, tick: Tick) -> "lightgbm.Booster":
+        return boosting.fit(
+            self._Z[rows], self._y[rows], self._n_classes, self.weights[rows], self._recipe, tick
+        )
+
+
+def choose(scores: Scores, mixture: Mixture, rows: IntArray) -> Choice:
+    """Choose strengths, slopes and shares from the out-of-fold scores of some rows."""
+    members = _members(mixture, scores)
+    tuned = {name: _tune(parts, scores, mixture, rows) for name, parts in members.items()}
+    shares = _shares({name: loss for name, (_, _, loss) in tuned.items()}, len(rows))
+    found = []
+    for name, share in shares.items():
+        parts, (strength, slope, _) = members[name], tuned[name]
+        found += [Share(part, strength, share * slope / len(parts)) for part in parts if share]
+    return Choice(tuple(found), shares)
+
+
+def cross_fitted(scores: Scores, mixture: Mixture, fold_of: IntArray) -> Float64:
+    """Final scores of held-out images: float64 (n_images, n_outputs).
+
+    The choices applied to a fold are made on the other folds.
+    """
+    found: Float64 = np.zeros_like(mixture.targets)
+    for fold in np.unique(fold_of).tolist():
+        choice = choose(scores, mixture, np.flatnonzero(fold_of != fold))
+        rows = np.flatnonzero(fold_of == fold)
+        found[rows] = sum(s.factor * scores[s.part][s.strength][rows] for s in choice.shares)
+    return found
+
+
+def _members(mixture: Mixture, scores: Scores) -> dict[str, tuple[str, ...]]:
+    """Each member's parts; a member of several is their mean."""
+    parts = mixture.block_parts
+    members: dict[str, tuple[str, ...]] = {PENULTIMATE: parts[:1]}
+    if STAGES in scores:
+        members |= {STAGES: (STAGES,), BLOCKS: parts}
+    return {**members, TREES: (TREES,)}
+
+
+def _tune(
+    parts: tuple[str, ...], scores: Scores, mixture: Mixture, rows: IntArray
+) -> tuple[int, float, float]:
+    """The strength, and then the slope, with which a member loses least; and what it loses then."""
+    found = np.mean([scores[part][:, rows] for part in parts], axis=0)
+    target, weights = mixture.targets[rows], mixture.weights[rows]
+    strength = int(np.argmin(_loss(found, target, weights)))
+    losses = _loss(SLOPES[:, None, None] * found[strength], target, weights)
+    best = int(np.argmin(losses))
+    return strength, float(SLOPES[best]), float(losses[best])
+
+
+def _shares(losses: Mapping[str, float], n_rows: int) -> dict[str, float]:
+    best = min(losses.values())
+    found = {
+        name: PRIORS[name] * float(np.exp(-(loss - best) * n_rows / TEMPER))
+        for name, loss in losses.items()
+    }
+    total = sum(found.values())
+    kept = {n: share if share >= LEAST_SHARE * total else 0.0 for n, share in found.items()}
+    return {name: share / sum(kept.values()) for name, share in kept.items()}
+
+
+def _loss(z: Float64, target: Float64, weights: Float64) -> Float64:
+    """Weighted mean log loss over images and outputs; z: float64 (..., n_images, n_outputs)."""
+    losses = np.logaddexp(0, z) - target * z
+    summed = (weights[:, None] * losses).sum(axis=(-2, -1))
+    return np.asarray(summed / (weights.sum() * target.shape[1]))
+
+
+def _parts(centred: Float64, blocks: Sequence[Block]) -> dict[str, _Part]:
+    stops = np.cumsum([block.stop - block.start for block in blocks]).tolist()
+    slices = [slice(a, b) for a, b in zip([0, *stops], stops, strict=False)]
+    scale = np.empty(centred.shape[1])
+    for columns in slices:
+        energy = float((centred[:, columns] ** 2).sum(axis=1).mean())
+        scale[columns] = 1 / np.sqrt(energy) if energy > 0 else 0.0
+    parts = {
+        block.name: _part(centred, columns, scale[columns])
+        for block, columns in zip(blocks, slices, strict=True)
+    }
+    if len(blocks) > 1:
+        rest = slice(stops[0], stops[-1])
+        parts[STAGES] = _part(centred, rest, scale[rest] / np.sqrt(len(blocks) - 1))
+    return parts
+
+
+def _part(centred: Float64, columns: slice, scale: Float64) -> _Part:
+    return _Part(columns, scale, reduce_columns(centred[:, columns] * scale))
+
+
+def _class_weights(y: IntArray, n_classes: int) -> Float64:
+    """Half-way to equal classes: at 1 to 10 the rare one is not drowned, nor does it rule."""
+    counts = np.bincount(y, minlength=n_classes)
+    weights = np.sqrt(len(y) / (n_classes * np.maximum(counts, 1)))[y]
+    return np.asarray(weights / weights.mean())

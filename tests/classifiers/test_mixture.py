@@ -1,0 +1,104 @@
+"""The mixture lets the member win that knows most, and tells no fold its own labels."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from classifiers.blocks import Block
+from classifiers.folds import make_plan
+from classifiers.mixture import (
+    BLOCKS,
+    PENULTIMATE,
+    PRIORS,
+    STAGES,
+    TREES,
+    Mixture,
+    choose,
+    cross_fitted,
+)
+from classifiers.recipe import Recipe
+
+LAYOUT = (Block("penultimate", 0, 12), Block("s.mean", 12, 20), Block("s.std", 20, 28))
+RECIPE = Recipe(feature_fraction=1.0, rounds=60).complete(200, 28, 2)
+
+
+def made(y: np.ndarray, informative: slice, how: Any) -> tuple[Mixture, np.ndarray]:
+    """A mixture on noise whose informative columns were given to `how` with the class numbers."""
+    rng = np.random.default_rng(1)
+    Z = rng.standard_normal((len(y), 28)).astype(np.float32)
+    how(Z[:, informative], y)
+    return Mixture(Z, y, int(y.max()) + 1, LAYOUT, RECIPE), Z
+
+
+def out_of_fold(mixture: Mixture, y: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    plan = make_plan(y, None, 4, 1, seed=0)
+    fold_of = np.zeros(len(y), np.int64)
+    scores: dict[str, np.ndarray] = {}
+    for number, (learnt, held_out) in enumerate(plan.folds):
+        fold_of[held_out] = number
+        for part, found in mixture.score(learnt, held_out, lambda _: None).items():
+            whole = scores.setdefault(part, np.zeros((found.shape[0], len(y), found.shape[2])))
+            whole[:, held_out] = found
+    return scores, fold_of
+
+
+def shifted(columns: np.ndarray, y: np.ndarray) -> None:
+    columns += (1.2 * y[:, None]).astype(np.float32)
+
+
+def exclusive_or(columns: np.ndarray, y: np.ndarray) -> None:
+    """What no linear part can see: the class is whether two signs differ."""
+    signs = np.where(y == 1, -1, 1).astype(np.float32)
+    columns[:, 1] = np.abs(columns[:, 1]) * np.sign(columns[:, 0]) * signs
+
+
+LABELS = np.arange(200) % 2
+
+
+@pytest.mark.parametrize(
+    ("informative", "how", "winners"),
+    [
+        (slice(0, 12), shifted, {PENULTIMATE, BLOCKS}),
+        (slice(12, 28), shifted, {STAGES, BLOCKS}),
+        (slice(0, 2), exclusive_or, {TREES}),
+    ],
+)
+def test_the_member_that_knows_wins(informative: slice, how: Any, winners: set[str]) -> None:
+    mixture, _ = made(LABELS, informative, how)
+    scores, _ = out_of_fold(mixture, LABELS)
+    shares = choose(scores, mixture, np.arange(200)).members
+    assert sum(shares.values()) == pytest.approx(1)
+    assert sum(shares[name] for name in winners) > 0.7
+
+
+def test_where_nothing_is_to_be_known_the_priors_stay() -> None:
+    mixture, _ = made(LABELS, slice(0, 1), lambda columns, y: None)
+    scores, _ = out_of_fold(mixture, LABELS)
+    shares = choose(scores, mixture, np.arange(200)).members
+    for name, prior in PRIORS.items():
+        assert shares[name] == pytest.approx(prior / sum(PRIORS.values()), abs=0.15)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_the_fitted_mixture_scores_as_its_parts_do_together(n_classes: int) -> None:
+    y = np.arange(150) % n_classes
+    mixture, Z = made(y, slice(0, 20), shifted)
+    scores, _ = out_of_fold(mixture, y)
+    choice = choose(scores, mixture, np.arange(150))
+    mixed = mixture.fit(choice, lambda _: None)
+    rows = np.arange(150)
+    parts = mixture.score(rows, rows, lambda _: None)
+    expected = sum(s.factor * parts[s.part][s.strength] for s in choice.shares)
+    own = Z @ mixed.linear + mixed.intercept + mixed.tree_factor * parts[TREES][0]
+    assert own == pytest.approx(expected, abs=1e-3)
+
+
+def test_choices_for_a_fold_are_made_without_its_own_labels() -> None:
+    mixture, _ = made(LABELS, slice(0, 12), shifted)
+    scores, fold_of = out_of_fold(mixture, LABELS)
+    found = cross_fitted(scores, mixture, fold_of)
+    mixture.targets[fold_of == 2] = 1 - mixture.targets[fold_of == 2]
+    again = cross_fitted(scores, mixture, fold_of)
+    assert np.array_equal(found[fold_of == 2], again[fold_of == 2])
+    assert not np.array_equal(found, again)
