@@ -8,6 +8,8 @@ import fcntl
 import os
 import subprocess
 import sys
+import time
+from pathlib import Path
 from threading import Event, Thread
 from typing import IO
 
@@ -24,6 +26,15 @@ STOP_WITHIN_S = 10.0
 CANCEL_WITHIN_S = 10.0
 RESTART_AFTER_S = (0.0, 1.0, 5.0, 15.0)
 
+LIVED_S = 60.0
+"""A trainer that lived so long was sound: what happened before no longer counts."""
+
+HOPELESS = 4
+"""Deaths in a row after which waiting jobs are told that nobody will do them."""
+
+PACKAGES = Path(__file__).parent.parent
+"""Where this package lies; the trainer must not find another `service` in the current folder."""
+
 
 class Supervisor:
     """A thread that runs the trainer while it holds the lock, and waits for the lock otherwise.
@@ -39,6 +50,7 @@ class Supervisor:
         self._stopping = Event()
         self._process: subprocess.Popen[bytes] | None = None
         self._deaths = 0
+        self._born = 0.0
         self._thread = Thread(target=self._run, name="supervisor", daemon=True)
 
     def start(self) -> None:
@@ -90,10 +102,15 @@ class Supervisor:
     def _restart(self) -> None:
         if self._process is not None:
             log.error("trainer died", status=self._process.returncode)
+            if time.monotonic() - self._born > LIVED_S:
+                self._deaths = 0
+            if self._deaths >= HOPELESS:
+                self._catalog.jobs.fail_waiting()
             wait_s = RESTART_AFTER_S[min(self._deaths, len(RESTART_AFTER_S) - 1)]
             self._deaths += 1
             if self._stopping.wait(wait_s):
                 return
+        self._born = time.monotonic()
         self._process = spawn_trainer(self._settings)
 
     def _end(self) -> None:
@@ -116,10 +133,11 @@ def spawn_trainer(settings: Settings) -> subprocess.Popen[bytes]:
             f"PENULTIMATE_{name.upper()}": str(value)
             for name, value in settings.model_dump(exclude_none=True).items()
         },
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(PACKAGES), os.environ.get("PYTHONPATH")])),
     }
     # A process of its own, not a fork: LightGBM can hang after one.
     return subprocess.Popen(
-        [sys.executable, "-m", "service.trainer"],
+        [sys.executable, "-P", "-m", "service.trainer"],
         stdin=subprocess.PIPE,
         env=environment,
     )

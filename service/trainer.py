@@ -85,9 +85,10 @@ class Trainer:
         except Exception as error:  # noqa: BLE001 - a job must end with its reason, whatever it is
             said = problem(error)
             self._jobs.fail(job.id, self._owner, said)
-            bound.warning(
-                "job failed", code=said["code"], exc_info=said["code"] == "internal_error"
-            )
+            if said["code"] == "internal_error":
+                bound.exception("job failed")
+            else:
+                bound.info("job failed", code=said["code"])
 
     def _recover(self, prefix: str | None) -> None:
         stale_s = self._product.settings.job_stale_s

@@ -222,10 +222,7 @@ def _decompressed(file: IO[bytes], magic: bytes) -> IO[bytes]:
 
 def _check_zip_member(info: zipfile.ZipInfo) -> None:
     name = info.filename[:100]
-    if info.external_attr >> 28 not in (
-        0,
-        8,
-    ):  # 8 is a plain file; others are links, devices, pipes
+    if info.external_attr >> 28 not in (0, PLAIN_FILE):  # links, devices, pipes
         raise ArchiveRejected(f"'{name}' is not a plain file.", hint=HINT)
     if info.flag_bits & 1:
         raise ArchiveRejected(f"'{name}' is encrypted.", hint="Send it without a password.")

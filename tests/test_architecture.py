@@ -24,14 +24,17 @@ MAX_FILE_LINES = 300
 MAX_FUNCTION_LINES = 50
 
 HEAVY = {
-    "torch": {"features/backbones.py", "features/networks.py", "features/engine.py"},
+    "torch": {"features/backbones.py", "features/networks.py"},
     "torchvision": {"features/networks.py"},
     "timm": {"features/networks.py"},
     "openvino": {"features/engine.py"},
     "faiss": {"features/index.py"},
-    "deltalake": {"features/table.py"},
-    "pyarrow": {"features/table.py", "features/columns.py", "features/arrow.py"},
-    "lightgbm": {"classifiers/training.py", "classifiers/head.py", "classifiers/trees.py"},
+    "deltalake": {"features/table.py", "features/storage.py"},
+    "pyarrow": {
+        *("features/table.py", "features/storage.py", "features/columns.py"),
+        "features/arrow.py",
+    },
+    "lightgbm": {"classifiers/boosting.py"},
     "sqlalchemy": {"service/catalog/*", "service/migrations/*"},
     "alembic": {"service/catalog/database.py", "service/migrations/*"},
     "bentoml": {"service/app.py"},
@@ -75,6 +78,7 @@ COMES_WITH = {
     "anyio": "httpx",
     "typing_extensions": "pydantic",
     "safetensors": "timm",
+    "threadpoolctl": "scikit-learn",
     "huggingface_hub": "timm",
 }
 """Module → the declared dependency that cannot be without it."""

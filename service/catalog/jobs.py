@@ -198,8 +198,10 @@ class Jobs:
         self._finish(job_id, owner, state="cancelled")
 
     def give_back(self, job_id: str, owner: str) -> None:
-        """Puts a job back into the queue, as if it had not been started."""
+        """Puts a job back into the queue, as if it had not been started; one to cancel ends."""
         with self._database.write() as connection:
+            stop = update(jobs).where(_running(job_id, owner), jobs.c.cancel_requested.is_(True))
+            connection.execute(stop.values(state="cancelled", stage="", finished=now()))
             connection.execute(
                 update(jobs)
                 .where(_running(job_id, owner))
@@ -210,6 +212,15 @@ class Jobs:
                     started=None,
                     attempts=jobs.c.attempts - 1,
                 )
+            )
+
+    def fail_waiting(self) -> None:
+        """Fails every queued job: the process that should do them cannot be started."""
+        with self._database.write() as connection:
+            connection.execute(
+                update(jobs)
+                .where(jobs.c.state == "queued")
+                .values(state="failed", stage="", finished=now(), error=_NO_TRAINER)
             )
 
     def recover(self, *, orphaned_owner_prefix: str | None, stale_s: float) -> list[str]:
@@ -269,6 +280,16 @@ def _repeated(
             hint="Send a new key with a new request.",
         )
     return _job(row)
+
+
+_NO_TRAINER = {
+    "type": "about:blank",
+    "title": "The trainer died",
+    "status": 500,
+    "code": "trainer_died",
+    "detail": "The trainer dies again and again as soon as it is started.",
+    "hint": "The server's log says why; mend that, then ask again.",
+}
 
 
 def _running(job_id: str, owner: str) -> ColumnElement[bool]:

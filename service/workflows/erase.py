@@ -1,11 +1,15 @@
 """An image gone for good: the intent is noted first, and a restart finishes the rest."""
 
+import time
 from collections.abc import Collection
 from typing import Any
 
 from features.keys import is_digest
 from service.errors import InvalidRequest, NotFound
 from service.product import Product
+
+SECOND_LOOK_S = 0.5
+"""How long after the first an erasure looks a second time."""
 
 
 def erase(product: Product, workspace: str, digest: str) -> dict[str, Any]:
@@ -44,6 +48,10 @@ def finish_erasures(product: Product, workspace: str, digests: Collection[str]) 
     product.embedder.flush()
     place = product.workspaces[workspace]
     place.store.delete(digests)
+    # Another worker may be about to store what it saw just before: it waits a quarter of a second.
+    time.sleep(SECOND_LOOK_S)
+    if late := [digest for digest in digests if digest in place.store]:
+        place.store.delete(late)
     for digest in digests:
         place.blobs.delete(digest)
     product.catalog.finish_erasures(workspace, digests)

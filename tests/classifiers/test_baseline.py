@@ -10,28 +10,30 @@ from classifiers.blocks import Block
 BLOCKS = (Block("a", 0, 24), Block("b", 24, 40))
 
 
-def learnt(factor: float) -> float:
-    """Return the accuracy where one block of noise is `factor` times larger than the signal's."""
-    labels = alternating(("cat", "dog"), 100)
+def accuracy_beside_noise(loudness: float) -> float:
+    """Return the accuracy of 20 images' lesson where one of two blocks is noise so loud."""
+    labels = alternating(("cat", "dog"), 210)
     X = vectors(labels, 2.0)
-    X[:, :24] = factor * np.random.default_rng(1).standard_normal((200, 24))
+    X[:, :24] = loudness * np.random.default_rng(1).standard_normal((420, 24))
     y = np.array([label == "dog" for label in labels], np.int64)
-    p = fit_baseline(X[:100], y[:100], BLOCKS)(X[100:])
+    p = fit_baseline(X[:20], y[:20], BLOCKS)(X[20:])
     np.testing.assert_allclose(p.sum(axis=1), 1)
-    return float(np.mean(p.argmax(axis=1) == y[100:]))
+    return float(np.mean(p.argmax(axis=1) == y[20:]))
 
 
 def test_a_loud_block_of_noise_does_not_drown_a_quiet_one() -> None:
-    assert learnt(1000.0) == pytest.approx(learnt(1.0))
-    assert learnt(1000.0) > 0.8
+    assert accuracy_beside_noise(1000.0) == pytest.approx(accuracy_beside_noise(1.0))
+    assert accuracy_beside_noise(1000.0) > 0.9
 
 
 def test_a_rare_class_weighs_as_much_as_a_common_one() -> None:
+    """Were images weighted alike, a third of the dogs would be found, not three of four."""
     labels = ("cat",) * 190 + ("dog",) * 10
     y = np.repeat([0, 1], [190, 10])
-    X = vectors(labels, 1.5)
-    p = fit_baseline(X, y, BLOCKS)(vectors(labels, 1.5))
-    assert np.mean(p.argmax(axis=1)[y == 1] == 1) > 0.9
+    X = vectors(labels, 0.4)
+    unseen = np.tile(X - vectors(labels, 0.0), (10, 1)) + vectors(labels * 10, 0.0, seed=3)
+    found = fit_baseline(X, y, BLOCKS)(unseen).argmax(axis=1)[np.tile(y, 10) == 1]
+    assert np.mean(found == 1) > 0.6
 
 
 def test_a_constant_block_is_left_out() -> None:

@@ -66,6 +66,16 @@ def test_a_class_of_one_group_is_split_and_the_reason_given() -> None:
     assert "too few groups" in plan.reason
 
 
+def test_a_fold_that_could_not_learn_a_class_is_never_used() -> None:
+    """Here the split in two would put both groups of class 1 on the same side."""
+    y = np.array([2, 0, 2, 1, 1, 1, 0, 0, 0, 0, 0, 2, 1, 2, 0, 0, 0, 0, 0, 1, 0, 2, 2, 2, 0, 2])
+    groups = np.array(
+        [2, 0, 0, 3, 0, 3, 3, 1, 2, 1, 3, 0, 0, 2, 2, 2, 0, 3, 3, 3, 2, 3, 2, 0, 3, 2]
+    )
+    for seed in range(5):
+        check_covers(make_plan(y, groups, 2, 1, seed), y)
+
+
 def test_groups_that_are_each_of_one_class_are_still_compared() -> None:
     y = np.repeat([0, 1], 20)
     plan = make_plan(y, np.repeat(np.arange(8), 5), 5, 1, 0)

@@ -103,6 +103,12 @@ def test_each_doubt_is_a_warning_that_does_not_stop(label_set: LabelSet, code: s
     assert {problem.code for problem in check(label_set)} == {code}
 
 
+def test_the_groups_of_images_kept_aside_are_not_asked_for() -> None:
+    groups = (None, *"abcde", None, *"fghij")
+    splits = ("test", *["train"] * 5, "test", *["train"] * 5)
+    assert codes(replace(GOOD, groups=groups, splits=splits)) == set()
+
+
 def test_images_without_a_record_are_an_error_where_records_are_known() -> None:
     (found,) = find_problems(GOOD, known=digests(12)[2:])
     assert (found.code, found.severity, found.items) == (

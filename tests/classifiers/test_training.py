@@ -159,10 +159,11 @@ def test_a_test_set_of_one_class_has_no_auc() -> None:
 
 
 def test_a_rare_class_is_learnt_too() -> None:
+    """Were images weighted alike, it would be 0.77: cats would win by their number."""
     labels = ("cat",) * 90 + ("dog",) * 10
-    card = taught(vectors(labels, 3.0), labels, recipe=Recipe()).card
-    assert card.metrics["balanced_accuracy"]["value"] > 0.85
-    assert any("as frequent as" in limit for limit in card.limits)
+    card = taught(vectors(labels, 0.6), labels, recipe=Recipe()).card
+    assert card.metrics["balanced_accuracy"]["value"] > 0.84
+    assert any("equally frequent" in limit for limit in card.limits)
 
 
 LEARN_ELSEWHERE = """
