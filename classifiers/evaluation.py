@@ -12,7 +12,7 @@ import numpy.typing as npt
 from classifiers.baseline import fit_baseline
 from classifiers.blocks import Block
 from classifiers.folds import Fold, Plan
-from classifiers.mixture import Choice, Mixture, Scores, choose, cross_fitted
+from classifiers.mixture import Choice, Mixture, Scores, choose, cross_fitted, voters
 from classifiers.parallel import Tick, run_jobs
 from classifiers.probabilities import to_probabilities
 from classifiers.statistics import (
@@ -99,7 +99,7 @@ def evaluate(
         baseline=_measures(_figures(Scored(y, groups, tuple(opponent), sharing))),
         p_value=figures["auc"].p_value,
         probabilities=np.mean([one.probabilities for one in head], axis=0),
-        choice=choose(mean, mixture, np.arange(y.size)),
+        choice=choose(mean, mixture, voters(plan.n_folds, np.arange(y.size))),
     )
 
 

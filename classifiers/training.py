@@ -84,14 +84,12 @@ def learn(  # noqa: PLR0913  a head is made of this much
         NoSignal: if nothing was learnt and that is not allowed.
     """
     tell = progress or _silent
-    tell("checking labels", 0.0)
-    lesson = _prepare(X, label_set, blocks, recipe, task)
+    lesson = _prepare(X, label_set, blocks, recipe, task, tell)
     with _one_blas_thread():
         mixture = lesson.mixture()
         evaluation = _evaluate(lesson, mixture, threads, tell)
         judged = judge(evaluation.probabilities, lesson.train, coverage=recipe.coverage)
-        facts = (name, author, space_id, created or _now())
-        card = _describe(lesson, evaluation, judged, facts)
+        card = _describe(lesson, evaluation, judged, (name, author, space_id, created or _now()))
         if not card.signal and not allow_no_signal:
             raise NoSignal(card)
         return _finish(lesson, mixture, evaluation, judged, card, tell)
@@ -124,7 +122,9 @@ def _prepare(
     layout: Sequence[tuple[str, int, int]],
     recipe: Recipe,
     task: str,
+    tell: Progress,
 ) -> _Lesson:
+    tell("checking labels", 0.0)
     warnings = tuple(problem.detail for problem in check(label_set))
     width = max(stop for _, _, stop in layout)
     scaling = Scaling(choose_blocks(layout, recipe.blocks), recipe.normalisation)

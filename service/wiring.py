@@ -5,6 +5,7 @@ from pathlib import Path
 
 from features.embedder import Embedder
 from features.engine import open_engine
+from features.errors import StoreUnavailable
 from features.images import Limits
 from features.keys import EmbeddingSpace
 from service.catalog import Catalog
@@ -66,6 +67,15 @@ def workspaces_of(settings: Settings, space: EmbeddingSpace) -> Workspaces:
 
 
 def prepare_home(home: Path) -> None:
-    """Makes the home folder, readable by its owner alone."""
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    (home / "run").mkdir(exist_ok=True, mode=0o700)
+    """Makes the home folder, readable by its owner alone.
+
+    Raises:
+        StoreUnavailable: it cannot be made.
+    """
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (home / "run").mkdir(exist_ok=True, mode=0o700)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        hint = "Check PENULTIMATE_HOME and the permissions of the folder that it is in."
+        raise StoreUnavailable(str(home), reason, hint=hint) from error

@@ -2,8 +2,9 @@
 
     python benchmarks/heads/run.py --features DIR --ours recipe.py:fit --out docs/heads-benchmark.md
 
-DIR holds one `<set>.npz` per image set: embeddings float32 (n, 1280), stages float32 (n, 1408),
-labels (n,), groups (n,), empty where unknown. `--ours` may be given several times: a function
+DIR (`vectors.py` makes it) holds one `<set>.npz` per image set: embeddings float32 (n, 1280),
+stages float32 (n, 1408), labels (n,), groups (n,), empty where unknown. `--ours` may be given
+several times: a function
 fit(X, y, groups, seed=seed) that returns a model with raw(X) -> (n, 1 or n_classes). For every
 case of cases.py at 10, 25 and 50 images per class, half of the groups is held out, the training
 images are drawn from the other half, and every method sees the same ones. A set's figure is the

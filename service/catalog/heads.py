@@ -34,6 +34,21 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
+class TrainingImage:
+    """An image that a version was trained on, or tested on where an official split says so.
+
+    Args:
+        digest: the image.
+        label: as it was then.
+        row: of the head's out-of-fold answers; None where it has none.
+    """
+
+    digest: str
+    label: str
+    row: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class HeadEntry:
     """A head with its versions (oldest first) and aliases."""
 
@@ -54,7 +69,7 @@ class Heads:
         with self._database.read() as connection:
             return int(connection.execute(select(registry.c.generation)).scalar() or 0)
 
-    def register(
+    def register(  # noqa: PLR0913 - a version is made of this much
         self,
         connection: Connection,
         workspace: str,
@@ -65,6 +80,7 @@ class Heads:
         dataset: str,
         training: Mapping[str, str],
         actor: str,
+        rows: Mapping[str, int] | None = None,
     ) -> int:
         """Adds a version within a transaction; the first one becomes the champion.
 
@@ -77,6 +93,7 @@ class Heads:
             dataset: the dataset's name.
             training: digest → label of the images that it was trained on.
             actor: who did it, for the alias's history.
+            rows: digest → row of the head's out-of-fold answers, for those that have one.
 
         Returns:
             The version's number.
@@ -91,8 +108,12 @@ class Heads:
             )
         )
         if training:
-            rows = [{**values, "digest": d, "label": label} for d, label in training.items()]
-            connection.execute(insert(training_images), rows)
+            row_of = rows or {}
+            images = [
+                {**values, "digest": d, "label": label, "row": row_of.get(d)}
+                for d, label in training.items()
+            ]
+            connection.execute(insert(training_images), images)
         if pointed(connection, head_id, CHAMPION) is None:
             move(connection, head_id, CHAMPION, version, "first version", actor)
         advance(connection)
@@ -114,17 +135,22 @@ class Heads:
 
     def training_labels(self, workspace: str, name: str, version: int) -> dict[str, str]:
         """Digest → label of the images that a version was trained on (erased ones left out)."""
+        images = self.training_images(workspace, name, version)
+        return {image.digest: image.label for image in images}
+
+    def training_images(self, workspace: str, name: str, version: int) -> list[TrainingImage]:
+        """The images that a version was trained on, by digest (erased ones left out)."""
+        columns = training_images.c
         query = (
-            select(training_images.c.digest, training_images.c.label)
-            .join(heads, heads.c.id == training_images.c.head_id)
+            select(columns.digest, columns.label, columns.row)
+            .join(heads, heads.c.id == columns.head_id)
             .where(
-                heads.c.workspace == workspace,
-                heads.c.name == name,
-                training_images.c.version == version,
+                heads.c.workspace == workspace, heads.c.name == name, columns.version == version
             )
+            .order_by(columns.digest)
         )
         with self._database.read() as connection:
-            return {r.digest: r.label for r in connection.execute(query)}
+            return [TrainingImage(r[0], r[1], r[2]) for r in connection.execute(query)]
 
     def trained_on(
         self, connection: Connection, workspace: str, digest: str

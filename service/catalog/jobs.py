@@ -9,11 +9,9 @@ from uuid import uuid4
 from sqlalchemy import ColumnElement, Connection, Row, insert, select, update
 
 from service.catalog.database import Database, now
+from service.catalog.endings import NO_TRAINER, settlement
 from service.catalog.tables import jobs
 from service.errors import Conflict, NotFound
-
-MAX_ATTEMPTS = 2
-"""How often a job is started: a second time after its process died, not a third."""
 
 FINISHED = ("succeeded", "failed", "cancelled")
 
@@ -220,7 +218,7 @@ class Jobs:
             connection.execute(
                 update(jobs)
                 .where(jobs.c.state == "queued")
-                .values(state="failed", stage="", finished=now(), error=_NO_TRAINER)
+                .values(state="failed", stage="", finished=now(), error=NO_TRAINER)
             )
 
     def recover(self, *, orphaned_owner_prefix: str | None, stale_s: float) -> list[str]:
@@ -240,7 +238,7 @@ class Jobs:
                     orphaned_owner_prefix
                 )
                 if known_gone or time.time() - (row.heartbeat or 0.0) > stale_s:
-                    values = _settlement(row)
+                    values = settlement(row)
                     connection.execute(update(jobs).where(jobs.c.id == row.id).values(values))
                     settled.append(row.id)
         return settled
@@ -282,34 +280,8 @@ def _repeated(
     return _job(row)
 
 
-_NO_TRAINER = {
-    "type": "about:blank",
-    "title": "The trainer died",
-    "status": 500,
-    "code": "trainer_died",
-    "detail": "The trainer dies again and again as soon as it is started.",
-    "hint": "The server's log says why; mend that, then ask again.",
-}
-
-
 def _running(job_id: str, owner: str) -> ColumnElement[bool]:
     return (jobs.c.id == job_id) & (jobs.c.owner == owner) & (jobs.c.state == "running")
-
-
-def _settlement(row: Row[Any]) -> dict[str, Any]:
-    if row.cancel_requested:
-        return {"state": "cancelled", "finished": now(), "stage": ""}
-    if row.attempts < MAX_ATTEMPTS:
-        return {"state": "queued", "stage": "waiting to start again", "progress": 0.0}
-    error = {
-        "type": "about:blank",
-        "title": "The trainer died",
-        "status": 500,
-        "code": "trainer_died",
-        "detail": f"The process that worked on this job died {row.attempts} times.",
-        "hint": "Look for memory running out in the server's log, then ask again.",
-    }
-    return {"state": "failed", "finished": now(), "stage": "", "error": error}
 
 
 def _job(row: Row[Any]) -> Job:

@@ -88,6 +88,8 @@ training_images = Table(
     Column("version", Integer, primary_key=True),
     Column("digest", String(64), primary_key=True),
     Column("label", String(200), nullable=False),
+    # Which row of the head's out-of-fold answers is this image's; none where it was kept aside.
+    Column("row", Integer),
     Index("ix_training_images_digest", "digest"),
 )
 

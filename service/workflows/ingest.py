@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from features.embedder import Embedded
 from features.keys import Vectors
 from service.catalog import Labelled
-from service.errors import InvalidRequest
+from service.errors import Conflict, InvalidRequest
 from service.names import check_name, check_text, clean_filename
 from service.problems import problem
 from service.product import Product
@@ -86,12 +86,18 @@ def _ingest_batch(
         [(u.filename, u.data) for u in batch], place.store, remember="now"
     )
     good: list[Labelled] = []
+    kept: list[tuple[Embedded, bytes]] = []
     for upload, text, found in zip(batch, texts, embedded, strict=True):
         if isinstance(found, Embedded) and isinstance(text, Labelled):
             place.blobs.put(upload.data)
-            good.append(Labelled(found.digest, text.label, text.group, text.split, text.filename))
-    added, _ = product.catalog.datasets.add(workspace, dataset, good)
-    _heal(place, batch, embedded)
+            kept.append((found, upload.data))
+            good.append(replace(text, digest=found.digest))
+    try:
+        added, _ = product.catalog.datasets.add(workspace, dataset, good)
+    except Conflict:
+        _withdraw(product, place, {image.digest for image in good})
+        raise
+    _heal(place, kept)
     new = set(added)
     return [
         _entry(upload, text, found, new)
@@ -99,17 +105,22 @@ def _ingest_batch(
     ]
 
 
-def _heal(
-    place: Workspace, batch: list[LabelledUpload], embedded: Sequence[Embedded | Exception]
-) -> None:
+def _withdraw(product: Product, place: Workspace, digests: set[str]) -> None:
+    """Takes back what was written of images that no dataset holds: one of them is being erased."""
+    strangers = digests - product.catalog.datasets.digests(place.name)
+    place.store.delete(strangers)
+    for digest in strangers:
+        place.blobs.delete(digest)
+
+
+def _heal(place: Workspace, kept: Sequence[tuple[Embedded, bytes]]) -> None:
     """Puts back what an erasure that ended between our writes has taken away again."""
-    for upload, found in zip(batch, embedded, strict=True):
-        if isinstance(found, Embedded):
-            if found.digest not in place.store:
-                vectors = Vectors(found.embedding[np.newaxis], found.stages[np.newaxis])
-                place.store.put([found.digest], vectors)
-            if not place.blobs.has(found.digest):
-                place.blobs.put(upload.data)
+    for found, data in kept:
+        if found.digest not in place.store:
+            vectors = Vectors(found.embedding[np.newaxis], found.stages[np.newaxis])
+            place.store.put([found.digest], vectors)
+        if not place.blobs.has(found.digest):
+            place.blobs.put(data)
 
 
 def _entry(

@@ -9,6 +9,7 @@ from classifiers.errors import TrainingCancelled
 from classifiers.head import Head
 from classifiers.labels import LabelSet, find_problems
 from classifiers.recipe import Recipe
+from classifiers.suspects import rows_of
 from classifiers.training import learn
 from features.embedder import Embedded
 from features.errors import UnknownDigest
@@ -121,6 +122,7 @@ def _register(product: Product, job: Job, owner: str, head: Head, labels: LabelS
             dataset=job.request["dataset"],
             training=dict(zip(labels.digests, labels.labels, strict=True)),
             actor="trainer",
+            rows=rows_of(labels),
         )
         result = {"head": job.request["name"], "version": version}
         if not catalog.jobs.succeed(connection, job.id, owner, result):

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from service.catalog import FINISHED, Catalog, Job
-from service.catalog.jobs import MAX_ATTEMPTS
+from service.catalog.endings import MAX_ATTEMPTS
 from service.errors import Conflict, NotFound
 
 W = "default"
@@ -294,6 +294,23 @@ def test_a_job_given_back_is_as_if_never_started(catalog: Catalog) -> None:
         assert catalog.jobs.claim(ME) is not None
         catalog.jobs.give_back(job.id, ME)
     assert catalog.jobs.get(W, job.id) == job
+
+
+def test_a_job_given_back_that_was_cancelled_is_cancelled(catalog: Catalog, running: Job) -> None:
+    catalog.jobs.cancel(W, running.id)
+    catalog.jobs.give_back(running.id, ME)
+    assert state(catalog, running) == "cancelled"
+    assert catalog.jobs.claim(ME) is None
+
+
+def test_jobs_that_nobody_can_start_fail_with_the_reason(catalog: Catalog, running: Job) -> None:
+    waiting = catalog.jobs.submit(W, "learn", {})
+    catalog.jobs.fail_waiting()
+    failed = catalog.jobs.get(W, waiting.id)
+    assert failed.state == "failed"
+    assert failed.error is not None
+    assert failed.error["code"] == "trainer_died"
+    assert state(catalog, running) == "running"
 
 
 def test_a_job_whose_trainer_died_starts_once_more_and_then_fails(catalog: Catalog) -> None:

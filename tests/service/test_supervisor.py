@@ -181,6 +181,27 @@ def stopped(process: subprocess.Popen[bytes] | None, catalog: Path) -> bool:
     return True
 
 
+def test_jobs_that_no_trainer_lives_to_do_are_told_so(
+    product: Product,
+    asked: Job,
+    supervise: Callable[[], Supervisor],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    package = tmp_path / "broken" / "service"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "trainer.py").write_text("raise SystemExit(1)")
+    monkeypatch.setattr("service.supervisor.PACKAGES", package.parent)
+    monkeypatch.setattr("service.supervisor.RESTART_AFTER_S", (0.0,))
+    monkeypatch.setattr("service.supervisor.LOOK_EVERY_S", 0.05)
+    supervise()
+    until(lambda: state(product, asked) == "failed")
+    error = product.catalog.jobs.get(W, asked.id).error
+    assert error is not None
+    assert error["code"] == "trainer_died"
+
+
 def test_settings_of_another_home_do_not_meet(tmp_path: Path) -> None:
     """Two homes have a trainer each."""
     homes = [tmp_path / "a", tmp_path / "b"]

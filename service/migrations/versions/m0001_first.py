@@ -105,6 +105,7 @@ def _heads() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("label", sa.String(length=200), nullable=False),
+        sa.Column("row", sa.Integer(), nullable=True),
         sa.PrimaryKeyConstraint("head_id", "version", "digest", name=op.f("pk_training_images")),
     )
     op.create_index("ix_training_images_digest", "training_images", ["digest"], unique=False)

@@ -1,0 +1,208 @@
+"""How many wrong labels the label audit finds, and how alike copies of an image are.
+
+    python benchmarks/suspects.py [--data ../shared/data] [--draws 5] [--seconds]
+
+Up to 200 images a class of each set are embedded through the features package. One label in ten is
+replaced by another class, drawn at random; a head learns; the labels are ranked by its out-of-fold
+answers in several ways. Printed is the share of the replaced labels in the first tenth of each
+list. Then every fiftieth image is saved again, smaller and as a JPEG of lower quality, and the
+cosine with its original stands beside the largest cosine with any other image. Sets that are not
+there are skipped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import random
+import tempfile
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from classifiers.labels import LabelSet
+from classifiers.suspects import label_scores
+from classifiers.training import learn
+from features.embedder import Embedded, Embedder
+from features.engine import open_engine
+from features.keys import EmbeddingSpace, digest
+
+SETS = {
+    "hymenoptera": {"ants": "ants", "bees": "bees"},
+    "trashnet": {n: n for n in ("cardboard", "glass", "metal", "paper", "plastic", "trash")},
+    "kermany_cxr": {
+        "normal": "normal",
+        "pneumonia_bacteria": "pneumonia",
+        "pneumonia_virus": "pneumonia",
+    },
+    "idc_breast": {"idc": "idc", "non_idc": "non_idc"},
+}
+PER_CLASS = 200
+FLIPPED = 0.1
+
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """What is known of some images; X: float32 (n_images, width)."""
+
+    paths: list[Path]
+    digests: list[str]
+    labels: list[str]
+    groups: list[str | None]
+    X: NDArray[np.float32]
+
+
+def chosen(folder: Path, classes: dict[str, str]) -> list[tuple[Path, str]]:
+    """The same images of each class every time."""
+    found: list[tuple[Path, str]] = []
+    for label in sorted(set(classes.values())):
+        files = [p for c, of in classes.items() if of == label for p in (folder / c).iterdir()]
+        files = sorted(files)
+        random.Random(0).shuffle(files)
+        found += [(path, label) for path in files[:PER_CLASS]]
+    return found
+
+
+def vectors(embedder: Embedder, contents: list[bytes]) -> list[Embedded]:
+    found: list[Embedded] = []
+    for start in range(0, len(contents), 64):
+        some: list[tuple[str | None, bytes]] = [(None, b) for b in contents[start : start + 64]]
+        for one in embedder.embed(some, None, remember="no"):
+            if not isinstance(one, Embedded):
+                raise one
+            found.append(one)
+    return found
+
+
+def load(folder: Path, classes: dict[str, str], embedder: Embedder) -> Images:
+    group_of: dict[str, str] = {}
+    if (folder / "groups.csv").exists():
+        with (folder / "groups.csv").open() as table:
+            group_of = {row["path"]: row["group"] for row in csv.DictReader(table)}
+    once = {digest(path.read_bytes()): (path, label) for path, label in chosen(folder, classes)}
+    kept = sorted(once.items())
+    paths = [path for _, (path, _) in kept]
+    found = vectors(embedder, [path.read_bytes() for path in paths])
+    X = np.stack([np.concatenate([e.embedding, e.stages]) for e in found])
+    return Images(
+        paths,
+        [key for key, _ in kept],
+        [label for _, (_, label) in kept],
+        [group_of.get(path.relative_to(folder).as_posix()) for path in paths],
+        X,
+    )
+
+
+def rankings(p: Float, given: NDArray[np.int64]) -> dict[str, Float]:
+    """Scores of each label in several ways, lower is more suspect."""
+    rows = np.arange(len(p))
+    own = p[rows, given]
+    rest = p.copy()
+    rest[rows, given] = 0
+    usual = np.array([own[given == c].mean() for c in range(p.shape[1])])
+    entropy = -(p * np.log(np.maximum(p, 1e-12))).sum(axis=1) / np.log(p.shape[1])
+    return {
+        "margin": label_scores(p, given),
+        "self-confidence": own,
+        "log-ratio": np.log(np.maximum(own, 1e-12)) - np.log(np.maximum(rest.max(axis=1), 1e-12)),
+        "self-confidence less the class's mean": own - usual[given],
+        "confidence-weighted entropy": own / np.maximum(entropy, 1e-12),
+    }
+
+
+def one_draw(images: Images, space: EmbeddingSpace, seed: int) -> dict[str, float]:
+    rng = np.random.default_rng(seed)
+    classes = sorted(set(images.labels))
+    true = np.array([classes.index(label) for label in images.labels])
+    flipped = rng.choice(len(true), round(FLIPPED * len(true)), replace=False)
+    given = true.copy()
+    given[flipped] = (true[flipped] + rng.integers(1, len(classes), len(flipped))) % len(classes)
+    known = any(images.groups)
+    label_set = LabelSet(
+        tuple(images.digests),
+        tuple(classes[c] for c in given),
+        tuple(images.groups) if known else None,
+    )
+    blocks = [(b.name, b.start, b.stop) for b in space.blocks]
+    head = learn(
+        images.X, label_set, name="audit", space_id=space.id, blocks=blocks, allow_no_signal=True
+    )
+    p = head.arrays["out_of_fold"].astype(np.float64)
+    first = round(FLIPPED * len(true))
+    found = {
+        name: float(np.isin(np.argsort(s, kind="stable")[:first], flipped).mean())
+        for name, s in rankings(p, given).items()
+    }
+    return {**found, "accuracy": float((p.argmax(axis=1) == true).mean())}
+
+
+def unit(X: NDArray[np.float32]) -> NDArray[np.float32]:
+    out: NDArray[np.float32] = X / np.linalg.norm(X, axis=1, keepdims=True)
+    return out
+
+
+def saved_again(path: Path, scale: float, quality: int) -> bytes:
+    with Image.open(path) as opened:
+        image = opened.convert("RGB")
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    out = BytesIO()
+    image.resize(size, Image.Resampling.LANCZOS).save(out, "JPEG", quality=quality)
+    return out.getvalue()
+
+
+COPIES = {"JPEG 90": (1.0, 90), "JPEG 60": (1.0, 60), "70 %, 85": (0.7, 85), "half, 75": (0.5, 75)}
+
+
+def copies(images: Images, space: EmbeddingSpace, embedder: Embedder) -> None:
+    """Cosines of images with their copies, and with the nearest other image."""
+    U = unit(images.X[:, : space.dim])
+    cosines = U @ U.T
+    np.fill_diagonal(cosines, -1)
+    nearest = cosines.max(axis=1)
+    pairs = {t: int((cosines >= t).sum() // 2) for t in (0.95, 0.96, 0.97, 0.98, 0.99)}
+    quantiles = np.quantile(nearest, [0.5, 0.99, 1.0]).round(3).tolist()
+    print(f"  nearest other image: median, 99 %, largest {quantiles}; pairs at least {pairs}")
+    some = list(range(0, len(images.paths), max(1, len(images.paths) // 60)))
+    for name, (scale, quality) in COPIES.items():
+        again = vectors(embedder, [saved_again(images.paths[i], scale, quality) for i in some])
+        V = unit(np.stack([e.embedding for e in again]))
+        with_own = (U[some] * V).sum(axis=1)
+        shares = {t: round(float((with_own >= t).mean()), 2) for t in pairs}
+        quantiles = np.quantile(with_own, [0, 0.05, 0.5]).round(3).tolist()
+        print(f"  copy {name}: smallest, 5 %, median {quantiles}; share at least {shares}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    here = Path(__file__).resolve().parents[1]
+    parser.add_argument("--data", type=Path, default=here.parent / "shared" / "data")
+    parser.add_argument("--draws", type=int, default=5)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as cache:
+        engine = open_engine("efficientnet_lite0", cache=Path(cache))
+        embedder = Embedder(engine)
+        for name, classes in SETS.items():
+            if not (given.data / name).is_dir():
+                print(f"{name}: skipped, {given.data / name} is not here")
+                continue
+            images = load(given.data / name, classes, embedder)
+            print(f"{name}: {len(images.paths)} images, {len(set(images.labels))} classes")
+            copies(images, engine.space, embedder)
+            draws = [one_draw(images, engine.space, seed) for seed in range(given.draws)]
+            for what in draws[0]:
+                values = np.array([d[what] for d in draws])
+                print(f"  {what}: {values.mean():.2f}, {values.min():.2f} to {values.max():.2f}")
+        embedder.close()
+        engine.close()
+
+
+if __name__ == "__main__":
+    main()

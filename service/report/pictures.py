@@ -1,0 +1,197 @@
+"""Pictures as inline SVG: curves with bands, reliability, histograms. Pure; knows no head.
+
+Colours are Okabe and Ito's, which colour-blind readers tell apart; what matters differs in its form
+too (line, dash, dot), so that a grey print says the same.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
+
+import numpy as np
+
+from classifiers.calibration import Bin
+from service.report.curves import Float32, Roc
+from service.report.markup import Markup, element, joined
+
+BLUE, ORANGE, GREY, INK = "#0072b2", "#d55e00", "#8a8a8a", "#222222"
+
+Points = Sequence[tuple[float, float]]
+
+TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A square or a rectangle with axes from 0 to 1.
+
+    Args:
+        width, height: of the plot, in pixels, without its margins.
+        top: largest value of the vertical axis.
+    """
+
+    width: float = 190
+    height: float = 190
+    top: float = 1.0
+
+    left, above, below, right = 46.0, 26.0, 40.0, 12.0
+
+    def at(self, x: float, y: float) -> tuple[float, float]:
+        """Pixels of a point."""
+        return (
+            round(self.left + x * self.width, 1),
+            round(self.above + (1 - y / self.top) * self.height, 1),
+        )
+
+    def path(self, points: Points) -> str:
+        """The `points` of a line."""
+        return " ".join(f"{x},{y}" for x, y in (self.at(*point) for point in points))
+
+    def line(self, points: Points, colour: str, *, width: float = 2, dash: str = "") -> Markup:
+        """A line."""
+        style = {"stroke_dasharray": dash} if dash else {}
+        return element(
+            "polyline",
+            points=self.path(points),
+            fill="none",
+            stroke=colour,
+            stroke_width=width,
+            **style,
+        )
+
+    def draw(self, *inside: Markup, title: str, said: str, x: str, y: str) -> Markup:
+        """The picture with its axes.
+
+        Args:
+            inside: what it shows.
+            title: above it, and its short text alternative.
+            said: what it shows in words, for those who do not see it.
+            x, y: names of the axes.
+        """
+        whole = (self.left + self.width + self.right, self.above + self.height + self.below)
+        middle = self.left + self.width / 2
+        side = self.above + self.height / 2
+        return element(
+            "svg",
+            element("title", title),
+            element("desc", said),
+            self._axes(),
+            *inside,
+            _text(title, middle, 15, weight="bold"),
+            _text(x, middle, whole[1] - 6),
+            _text(y, 12, side, transform=f"rotate(-90 12 {side})"),
+            viewBox=f"0 0 {whole[0]} {whole[1]}",
+            width=whole[0],
+            height=whole[1],
+            role="img",
+        )
+
+    def _axes(self) -> Markup:
+        x, y = self.at(0, self.top)
+        parts = [
+            element(
+                "rect",
+                x=x,
+                y=y,
+                width=self.width,
+                height=self.height,
+                fill="none",
+                stroke=GREY,
+            )
+        ]
+        for tick in TICKS:
+            right, up = self.at(tick, 0)[0], self.at(0, tick * self.top)[1]
+            parts += [
+                _text(f"{tick:g}", right, self.above + self.height + 15),
+                _text(f"{tick * self.top:.3g}", self.left - 5, up + 4, anchor="end"),
+            ]
+        return joined(parts)
+
+
+def roc_picture(curve: Roc, title: str) -> Markup:
+    """A ROC curve with its band."""
+    frame = Frame()
+    upper = list(zip(curve.false_low, curve.true_high, strict=True))
+    lower = list(zip(curve.false_high, curve.true_low, strict=True))
+    band = [(0.0, 0.0), *upper, (1.0, 1.0), *reversed(lower)]
+    return frame.draw(
+        element("polygon", points=frame.path(band), fill=BLUE, fill_opacity="0.18"),
+        frame.line([(0, 0), (1, 1)], GREY, width=1, dash="4 3"),
+        frame.line(list(zip(curve.false, curve.true, strict=True)), BLUE),
+        title=title,
+        said=f"ROC curve, area {curve.area:.3f}; the dashed diagonal is chance.",
+        x="false alarms",
+        y="found",
+    )
+
+
+def reliability_picture(bins: Sequence[Bin], title: str, colour: str, claim: str) -> Markup:
+    """What was claimed and what was true, with the interval of each point."""
+    frame = Frame()
+    points = [(each["claimed"], each["true"]) for each in bins]
+    bars = [
+        frame.line([(each["claimed"], each["low"]), (each["claimed"], each["high"])], colour)
+        for each in bins
+    ]
+    dots = [_dot(frame, point, colour) for point in points]
+    words = "; ".join(
+        f"claimed {each['claimed']:.2f}, true {each['true']:.2f} of {each['images']} images"
+        for each in bins
+    )
+    return frame.draw(
+        frame.line([(0, 0), (1, 1)], GREY, width=1, dash="4 3"),
+        *bars,
+        frame.line(points, colour, width=1),
+        *dots,
+        title=title,
+        said=f"{words}. The dashed diagonal is perfect.",
+        x=claim,
+        y="share for which it held",
+    )
+
+
+def histogram_picture(values: Float32, title: str, x: str) -> Markup:
+    """How many images lie in each twentieth from 0 to 1."""
+    counts, edges = np.histogram(np.clip(values, 0, 1), bins=20, range=(0, 1))
+    frame = Frame(width=440, height=150, top=_round_up(int(counts.max())))
+    bars = []
+    for n, edge in zip(counts.tolist(), edges.tolist(), strict=False):
+        left, top = frame.at(edge, n)
+        bottom, width = frame.at(0, 0)[1], frame.width / 20
+        bars.append(
+            element(
+                "rect",
+                x=left + 0.5,
+                y=top,
+                width=width - 1,
+                height=round(bottom - top, 1),
+                fill=ORANGE if edge < 0.5 else BLUE,  # noqa: PLR2004  less likely than not
+            )
+        )
+    below = int(counts[:10].sum())
+    return frame.draw(
+        *bars,
+        title=title,
+        said=f"{below} of {len(values)} images lie below 0.5.",
+        x=x,
+        y="images",
+    )
+
+
+def _round_up(n: int) -> int:
+    """The next number that four ticks divide."""
+    steps = (step * 10**power for power in count() for step in (4, 8, 12, 20, 40, 60))
+    return next(step for step in steps if step >= n)
+
+
+def _dot(frame: Frame, point: tuple[float, float], colour: str) -> Markup:
+    x, y = frame.at(*point)
+    return element("circle", cx=x, cy=y, r=3.2, fill=colour)
+
+
+def _text(
+    text: str, x: float, y: float, *, anchor: str = "middle", weight: str = "", transform: str = ""
+) -> Markup:
+    style = {"font_weight": weight, "transform": transform}
+    said = {name: value for name, value in style.items() if value}
+    return element("text", text, x=x, y=y, text_anchor=anchor, fill=INK, font_size=11, **said)

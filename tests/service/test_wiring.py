@@ -1,0 +1,72 @@
+"""What is built from settings, and what is said where it cannot be built."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from in_process import settings_of
+
+from features.errors import BackboneUnavailable, StoreUnavailable
+from service.errors import CatalogUnavailable
+from service.wiring import build
+
+HEAVY = ("torch", "torchvision", "timm", "openvino", "faiss", "lightgbm", "sklearn", "deltalake")
+
+
+def test_a_new_home_is_made_for_its_owner_alone(tmp_path: Path) -> None:
+    home = tmp_path / "deep" / "home"
+    build(settings_of(home)).close()
+    assert (home / "catalog.sqlite").is_file()
+    for folder in (home, home / "run"):
+        assert folder.stat().st_mode & 0o077 == 0
+
+
+def test_the_same_home_opened_again_is_the_same_product(home: Path) -> None:
+    for _ in range(2):
+        product = build(settings_of(home))
+        assert [e.name for e in product.catalog.heads.entries("default")] == ["colour", "is-red"]
+        assert len(product.workspaces["default"].store) == 24
+        product.close()
+
+
+@pytest.mark.parametrize(
+    ("given", "error"),
+    [
+        ({"home": "file/home"}, StoreUnavailable),
+        ({"store_uri": "file/records"}, StoreUnavailable),
+        ({"catalog_url": "rubbish"}, CatalogUnavailable),
+        ({"catalog_url": "sqlite:///file/catalog.sqlite"}, CatalogUnavailable),
+        ({"backbone": "nope"}, BackboneUnavailable),
+    ],
+)
+def test_what_cannot_be_had_is_named_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], error: type[Exception]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("in the way")
+    settings = settings_of(tmp_path / "home").model_copy(
+        update={k: Path(v) if k == "home" else v for k, v in given.items()}
+    )
+    with pytest.raises(error) as refused:
+        _ = build(settings).workspaces["default"]
+    assert refused.value.hint  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("module", "never"),
+    [
+        ("service.http", HEAVY),
+        ("service.client", (*HEAVY, "sqlalchemy", "fastapi", "bentoml", "numba")),
+        ("classifiers", ("torch", "openvino", "faiss", "deltalake", "features", "service")),
+        ("features", ("torch", "openvino", "faiss", "deltalake", "classifiers", "service")),
+    ],
+)
+def test_what_is_heavy_is_imported_when_it_is_needed(module: str, never: tuple[str, ...]) -> None:
+    code = f"import {module}, sys; print([m for m in {never} if m in sys.modules])"
+    here = Path(__file__).parents[2]
+    said = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=here
+    )
+    assert said.stdout.strip() == "[]"

@@ -1,0 +1,99 @@
+"""Ingest against what may happen at the same moment: erasures, other uploads, damaged files."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import pytest
+from live_server import picture
+
+from features.keys import digest
+from service.errors import Conflict, NotFound
+from service.product import Product
+from service.workflows.erase import erase, resume
+from service.workflows.ingest import LabelledUpload, ingest
+
+W = "default"
+BLUE = picture("blue", 700)
+KNOWN = picture("red", 0)
+
+
+def upload(data: bytes, label: str | None = "x") -> LabelledUpload:
+    return LabelledUpload("a.png", data, label)
+
+
+def kept(product: Product, data: bytes) -> tuple[bool, bool]:
+    """Whether (the vectors, the bytes) of an image are stored."""
+    place = product.workspaces[W]
+    return digest(data) in place.store, place.blobs.has(digest(data))
+
+
+def test_what_is_counted_is_durable_in_every_place(product: Product) -> None:
+    answer = ingest(product, W, "d", [upload(BLUE)])
+    assert answer["added"] == 1
+    assert kept(product, BLUE) == (True, True)
+    assert product.workspaces[W].blobs.get(digest(BLUE)) == BLUE
+
+
+def test_the_bytes_of_a_file_that_is_rejected_are_not_kept(product: Product) -> None:
+    answer = ingest(product, W, "d", [upload(BLUE, "bad\x00label"), upload(b"no image")])
+    assert [r["code"] for r in answer["rejected"]] == ["invalid_request", "not_an_image"]
+    assert kept(product, BLUE)[1] is False
+
+
+def test_an_image_that_is_being_erased_leaves_nothing_behind(product: Product) -> None:
+    """The erasure has removed everything and is about to say so; then the upload comes."""
+    key = digest(KNOWN)
+    product.catalog.begin_erasure(W, key)
+    place = product.workspaces[W]
+    place.store.delete([key])
+    place.blobs.delete(key)
+    with pytest.raises(Conflict):
+        ingest(product, W, "d", [upload(BLUE), upload(KNOWN)])
+    product.catalog.finish_erasures(W, [key])
+    assert kept(product, KNOWN) == (False, False)
+    assert kept(product, BLUE) == (False, False)
+    assert ingest(product, W, "d", [upload(BLUE), upload(KNOWN)])["added"] == 2
+    assert kept(product, KNOWN) == (True, True)
+
+
+def test_an_erasure_that_a_crash_interrupted_is_finished_at_the_next_start(
+    product: Product,
+) -> None:
+    product.catalog.begin_erasure(W, digest(KNOWN))
+    assert kept(product, KNOWN) == (True, True)
+    assert resume(product) == 1
+    assert kept(product, KNOWN) == (False, False)
+    assert resume(product) == 0
+
+
+def test_uploads_of_the_same_images_at_the_same_time_are_one(product: Product) -> None:
+    images = [upload(picture("blue", 800 + n)) for n in range(6)]
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: ingest(product, W, "d", images), range(4)))
+    assert sum(a["added"] for a in answers) == 6
+    assert sum(a["known"] for a in answers) == 18
+    assert product.catalog.datasets.summary(W, "d").images == 6
+    assert product.workspaces[W].store.check() == []
+
+
+def test_an_image_erased_and_sent_again_and_again_is_whole_or_gone(product: Product) -> None:
+    """Two threads, one image: whatever the order, a dataset never holds half of it."""
+    ingest(product, W, "d", [upload(BLUE)])
+
+    def send() -> None:
+        for _ in range(20):
+            with suppress(Conflict):
+                ingest(product, W, "d", [upload(BLUE)])
+            time.sleep(0.02)
+
+    def remove() -> None:
+        for _ in range(3):
+            with suppress(NotFound):
+                erase(product, W, digest(BLUE))
+
+    with ThreadPoolExecutor(2) as pool:
+        for work in (pool.submit(send), pool.submit(remove)):
+            work.result()
+    held = digest(BLUE) in product.catalog.datasets.digests(W, "d")
+    assert kept(product, BLUE) == (held, held)
