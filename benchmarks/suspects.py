@@ -1,13 +1,12 @@
 """How many wrong labels the label audit finds, and how alike copies of an image are.
 
-    python benchmarks/suspects.py [--data ../shared/data] [--draws 5] [--seconds]
+    python benchmarks/suspects.py [--data DIR] [--draws 5] [--per-class 200]
 
-Up to 200 images a class of each set are embedded through the features package. One label in ten is
-replaced by another class, drawn at random; a head learns; the labels are ranked by its out-of-fold
-answers in several ways. Printed is the share of the replaced labels in the first tenth of each
-list. Then every fiftieth image is saved again, smaller and as a JPEG of lower quality, and the
-cosine with its original stands beside the largest cosine with any other image. Sets that are not
-there are skipped.
+Images of each set in DIR are embedded through the features package. One label in ten is replaced by
+another class, drawn at random; a head learns; its out-of-fold answers rank the labels, as the audit
+lists them and in other ways. Printed is the share of the replaced labels in the first tenth of each
+list. Then some images are saved again, smaller and as JPEGs of lower quality, and the cosine with
+the original stands beside those of images of different groups. Sets that are not there are skipped.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from classifiers.labels import LabelSet
-from classifiers.suspects import label_scores
+from classifiers.suspects import find_suspects
 from classifiers.training import learn
 from features.embedder import Embedded, Embedder
 from features.engine import open_engine
@@ -41,7 +40,7 @@ SETS = {
     },
     "idc_breast": {"idc": "idc", "non_idc": "non_idc"},
 }
-PER_CLASS = 200
+THRESHOLDS = (0.93, 0.94, 0.95, 0.96, 0.97)
 FLIPPED = 0.1
 
 Float = NDArray[np.float64]
@@ -58,14 +57,14 @@ class Images:
     X: NDArray[np.float32]
 
 
-def chosen(folder: Path, classes: dict[str, str]) -> list[tuple[Path, str]]:
+def chosen(folder: Path, classes: dict[str, str], per_class: int) -> list[tuple[Path, str]]:
     """The same images of each class every time."""
     found: list[tuple[Path, str]] = []
     for label in sorted(set(classes.values())):
         files = [p for c, of in classes.items() if of == label for p in (folder / c).iterdir()]
         files = sorted(files)
         random.Random(0).shuffle(files)
-        found += [(path, label) for path in files[:PER_CLASS]]
+        found += [(path, label) for path in files[:per_class]]
     return found
 
 
@@ -80,12 +79,13 @@ def vectors(embedder: Embedder, contents: list[bytes]) -> list[Embedded]:
     return found
 
 
-def load(folder: Path, classes: dict[str, str], embedder: Embedder) -> Images:
+def load(folder: Path, classes: dict[str, str], embedder: Embedder, per_class: int) -> Images:
     group_of: dict[str, str] = {}
     if (folder / "groups.csv").exists():
         with (folder / "groups.csv").open() as table:
             group_of = {row["path"]: row["group"] for row in csv.DictReader(table)}
-    once = {digest(path.read_bytes()): (path, label) for path, label in chosen(folder, classes)}
+    files = chosen(folder, classes, per_class)
+    once = {digest(path.read_bytes()): (path, label) for path, label in files}
     kept = sorted(once.items())
     paths = [path for _, (path, _) in kept]
     found = vectors(embedder, [path.read_bytes() for path in paths])
@@ -99,21 +99,22 @@ def load(folder: Path, classes: dict[str, str], embedder: Embedder) -> Images:
     )
 
 
-def rankings(p: Float, given: NDArray[np.int64]) -> dict[str, Float]:
-    """Scores of each label in several ways, lower is more suspect."""
+def rankings(p: Float, given: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
+    """Rows, most suspect first, as the audit lists them and in other ways."""
     rows = np.arange(len(p))
     own = p[rows, given]
     rest = p.copy()
     rest[rows, given] = 0
+    other = rest.max(axis=1)
     usual = np.array([own[given == c].mean() for c in range(p.shape[1])])
-    entropy = -(p * np.log(np.maximum(p, 1e-12))).sum(axis=1) / np.log(p.shape[1])
-    return {
-        "margin": label_scores(p, given),
-        "self-confidence": own,
-        "log-ratio": np.log(np.maximum(own, 1e-12)) - np.log(np.maximum(rest.max(axis=1), 1e-12)),
-        "self-confidence less the class's mean": own - usual[given],
-        "confidence-weighted entropy": own / np.maximum(entropy, 1e-12),
+    scores = {
+        "p(label)": own,
+        "margin": own - other,
+        "log-ratio": np.log(np.maximum(own, 1e-12)) - np.log(np.maximum(other, 1e-12)),
+        "p(label) less its class's mean": own - usual[given],
     }
+    listed = {"as listed": np.array([s.row for s in find_suspects(p, given)], np.int64)}
+    return listed | {name: np.argsort(s, kind="stable") for name, s in scores.items()}
 
 
 def one_draw(images: Images, space: EmbeddingSpace, seed: int) -> dict[str, float]:
@@ -136,8 +137,8 @@ def one_draw(images: Images, space: EmbeddingSpace, seed: int) -> dict[str, floa
     p = head.arrays["out_of_fold"].astype(np.float64)
     first = round(FLIPPED * len(true))
     found = {
-        name: float(np.isin(np.argsort(s, kind="stable")[:first], flipped).mean())
-        for name, s in rankings(p, given).items()
+        name: float(np.isin(flipped, order[:first]).mean())
+        for name, order in rankings(p, given).items()
     }
     return {**found, "accuracy": float((p.argmax(axis=1) == true).mean())}
 
@@ -160,22 +161,23 @@ COPIES = {"JPEG 90": (1.0, 90), "JPEG 60": (1.0, 60), "70 %, 85": (0.7, 85), "ha
 
 
 def copies(images: Images, space: EmbeddingSpace, embedder: Embedder) -> None:
-    """Cosines of images with their copies, and with the nearest other image."""
+    """Prints how many pairs, and what share of copies, reach each threshold."""
     U = unit(images.X[:, : space.dim])
-    cosines = U @ U.T
-    np.fill_diagonal(cosines, -1)
-    nearest = cosines.max(axis=1)
-    pairs = {t: int((cosines >= t).sum() // 2) for t in (0.95, 0.96, 0.97, 0.98, 0.99)}
-    quantiles = np.quantile(nearest, [0.5, 0.99, 1.0]).round(3).tolist()
-    print(f"  nearest other image: median, 99 %, largest {quantiles}; pairs at least {pairs}")
+    one, two = np.triu_indices(len(U), 1)
+    names = [group or f"image {i}" for i, group in enumerate(images.groups)]
+    group = np.unique(names, return_inverse=True)[1]
+    strange = (U @ U.T)[one, two][group[one] != group[two]]
+    print("| cosine at least | " + " | ".join(map(str, THRESHOLDS)) + " | largest or median |")
+    print("|---|" + "--:|" * (len(THRESHOLDS) + 1))
+    cells = " | ".join(str(int((strange >= t).sum())) for t in THRESHOLDS)
+    print(f"| of {len(strange)} pairs of different groups | {cells} | {strange.max():.3f} |")
     some = list(range(0, len(images.paths), max(1, len(images.paths) // 60)))
     for name, (scale, quality) in COPIES.items():
         again = vectors(embedder, [saved_again(images.paths[i], scale, quality) for i in some])
         V = unit(np.stack([e.embedding for e in again]))
-        with_own = (U[some] * V).sum(axis=1)
-        shares = {t: round(float((with_own >= t).mean()), 2) for t in pairs}
-        quantiles = np.quantile(with_own, [0, 0.05, 0.5]).round(3).tolist()
-        print(f"  copy {name}: smallest, 5 %, median {quantiles}; share at least {shares}")
+        own = (U[some] * V).sum(axis=1)
+        cells = " | ".join(f"{(own >= t).mean():.2f}" for t in THRESHOLDS)
+        print(f"| copies, {name} | {cells} | {np.median(own):.3f} |")
 
 
 def main() -> None:
@@ -185,6 +187,7 @@ def main() -> None:
     here = Path(__file__).resolve().parents[1]
     parser.add_argument("--data", type=Path, default=here.parent / "shared" / "data")
     parser.add_argument("--draws", type=int, default=5)
+    parser.add_argument("--per-class", type=int, default=200)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as cache:
         engine = open_engine("efficientnet_lite0", cache=Path(cache))
@@ -193,13 +196,14 @@ def main() -> None:
             if not (given.data / name).is_dir():
                 print(f"{name}: skipped, {given.data / name} is not here")
                 continue
-            images = load(given.data / name, classes, embedder)
-            print(f"{name}: {len(images.paths)} images, {len(set(images.labels))} classes")
+            images = load(given.data / name, classes, embedder, given.per_class)
+            print(f"\n{name}: {len(images.paths)} images, {len(set(images.labels))} classes\n")
             copies(images, engine.space, embedder)
+            print()
             draws = [one_draw(images, engine.space, seed) for seed in range(given.draws)]
             for what in draws[0]:
                 values = np.array([d[what] for d in draws])
-                print(f"  {what}: {values.mean():.2f}, {values.min():.2f} to {values.max():.2f}")
+                print(f"- {what}: {values.mean():.2f}, {values.min():.2f} to {values.max():.2f}")
         embedder.close()
         engine.close()
 

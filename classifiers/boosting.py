@@ -25,10 +25,12 @@ def version() -> str:
     return str(lightgbm.__version__)
 
 
-def fit(
-    Z: Float32, y: IntArray, n_classes: int, weights: Float64, recipe: Recipe, tick: Tick
-) -> "lightgbm.Booster":
-    """Fit a booster; equal arguments give equal boosters, bit for bit.
+def sort_into_steps(
+    Z: Float32, y: IntArray, n_classes: int, weights: Float64, recipe: Recipe
+) -> "lightgbm.Dataset":
+    """Sort the values of every column into steps, once for all fits on these images.
+
+    That takes longer than to fit the trees, and uses no label.
 
     Args:
         Z: float32 (n_images, n_columns), scaled row by row.
@@ -36,13 +38,32 @@ def fit(
         n_classes: two give one output, more give one each, of that class against the rest.
         weights: float64 (n_images,), what each image counts.
         recipe: complete.
+    """
+    import lightgbm
+
+    parameters = _parameters(recipe, n_classes)
+    data = lightgbm.Dataset(
+        Z, y.astype(np.float32), weight=weights, params=parameters, free_raw_data=False
+    )
+    return data.construct()
+
+
+def fit(
+    data: "lightgbm.Dataset", rows: IntArray, n_classes: int, recipe: Recipe, tick: Tick
+) -> "lightgbm.Booster":
+    """Fit a booster on some rows; equal arguments give equal boosters, bit for bit.
+
+    Args:
+        data: what `sort_into_steps` returned.
+        rows: int64, of the images to learn from.
+        n_classes: as given to `sort_into_steps`.
+        recipe: as given to `sort_into_steps`.
         tick: told the share done every few rounds.
     """
     import lightgbm
 
     parameters = _parameters(recipe, n_classes)
-    data = lightgbm.Dataset(Z, y.astype(np.float32), weight=weights, params=parameters)
-    booster = lightgbm.Booster(parameters, data)
+    booster = lightgbm.Booster(parameters, data.subset(np.sort(rows).tolist(), parameters))
     rounds = recipe.to_dict()["rounds"]
     for done in range(rounds):
         if done % ROUNDS_PER_TICK == 0:

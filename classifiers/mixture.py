@@ -132,6 +132,7 @@ class Mixture:
         self.weights = _class_weights(y, n_classes)
         self._centre = Z.mean(axis=0, dtype=np.float64)
         self._parts = _parts(Z - self._centre, blocks)
+        self._steps = boosting.sort_into_steps(Z, y, n_classes, self.weights, recipe)
 
     @property
     def block_parts(self) -> tuple[str, ...]:
@@ -175,9 +176,7 @@ class Mixture:
         return np.stack([fit_path(Z, t, strengths, weights) for t in self.targets[rows].T])
 
     def _booster(self, rows: IntArray, tick: Tick) -> "lightgbm.Booster":
-        return boosting.fit(
-            self._Z[rows], self._y[rows], self._n_classes, self.weights[rows], self._recipe, tick
-        )
+        return boosting.fit(self._steps, rows, self._n_classes, self._recipe, tick)
 
 
 def choose(scores: Scores, mixture: Mixture, rows: IntArray) -> Choice:

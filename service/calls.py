@@ -9,12 +9,14 @@ from uuid import uuid4
 from service.client_errors import JobFailed, StillRunning
 from service.exchange import (
     Answer,
+    Asking,
     Call,
     Flow,
     Image,
     Images,
     NamedImage,
     ask,
+    ask_page,
     files_of,
     json_call,
     path_of,
@@ -199,6 +201,27 @@ def head(name: str) -> Flow:
 def card(name: str, version: int) -> Flow:
     """Shows what one version of a head says of itself."""
     return ask(Call("GET", path_of("/v1/heads/{}/versions/{}", name, version)))
+
+
+def suspects(name: str, version: int, *, limit: int = 50) -> Flow:
+    """Names training images whose label is in doubt, and those that are nearly the same."""
+    path = path_of("/v1/heads/{}/versions/{}/suspects", name, version)
+    return ask(Call("GET", f"{path}?limit={limit:d}"))
+
+
+def report(name: str, version: int | None = None) -> Asking[str]:
+    """Reports how good a version is, as a page of HTML; None is the champion or newest."""
+    if version is None:
+        version = shown_version((yield from head(name)))
+    return (
+        yield from ask_page(Call("GET", path_of("/v1/heads/{}/versions/{}/report", name, version)))
+    )
+
+
+def shown_version(head: Answer) -> int:
+    """The version of a head that is meant where none is named."""
+    version: int = head["champion"] or head["versions"][-1]["version"]
+    return version
 
 
 def promote(name: str, version: int, *, alias: str = "champion", reason: str = "") -> Flow:

@@ -1,7 +1,6 @@
 """The product from Python: `Client` blocks, `AsyncClient` does not; both say the same verbs.
 
     from service.client import Client
-
     with Client("http://127.0.0.1:3000") as client:
         client.ingest_folder("chest-xrays", "xrays", groups="groups.csv")
         client.learn("pneumonia", "chest-xrays", wait=True)
@@ -18,7 +17,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Concatenate, ParamSpec, Self
+from typing import Concatenate, ParamSpec, Self, TypeVar
 
 import httpx
 
@@ -33,6 +32,7 @@ from service.client_errors import (
 )
 from service.exchange import (
     Answer,
+    Asking,
     Call,
     Flow,
     Image,
@@ -61,14 +61,15 @@ __all__ = [
 ]
 
 P = ParamSpec("P")
+T = TypeVar("T")
 
 IN_FLIGHT = 2
 """Requests under way at once with a folder: while one is worked on, the next is on its way."""
 
 
-def _verb(build: Callable[P, Flow]) -> "Callable[Concatenate[Client, P], Answer]":
+def _verb(build: Callable[P, Asking[T]]) -> "Callable[Concatenate[Client, P], T]":
     @functools.wraps(build)
-    def method(self: "Client", /, *args: P.args, **kwargs: P.kwargs) -> Answer:
+    def method(self: "Client", /, *args: P.args, **kwargs: P.kwargs) -> T:
         return self.run(build(*args, **kwargs))
 
     sign(method, build)
@@ -76,10 +77,10 @@ def _verb(build: Callable[P, Flow]) -> "Callable[Concatenate[Client, P], Answer]
 
 
 def _async_verb(
-    build: Callable[P, Flow],
-) -> "Callable[Concatenate[AsyncClient, P], Coroutine[None, None, Answer]]":
+    build: Callable[P, Asking[T]],
+) -> "Callable[Concatenate[AsyncClient, P], Coroutine[None, None, T]]":
     @functools.wraps(build)
-    async def method(self: "AsyncClient", /, *args: P.args, **kwargs: P.kwargs) -> Answer:
+    async def method(self: "AsyncClient", /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await self.run(await asyncio.to_thread(build, *args, **kwargs))
 
     sign(method, build)
@@ -119,6 +120,8 @@ class Client:
     heads = _verb(calls.heads)
     head = _verb(calls.head)
     card = _verb(calls.card)
+    report = _verb(calls.report)
+    suspects = _verb(calls.suspects)
     promote = _verb(calls.promote)
     history = _verb(calls.history)
     delete_head = _verb(calls.delete_head)
@@ -166,7 +169,7 @@ class Client:
             tally.add(answer)
         return self.run(relabel_flow(found, tally.answer)) if relabel else tally.answer
 
-    def run(self, flow: Flow) -> Answer:
+    def run(self, flow: Asking[T]) -> T:
         """Sends the requests of one flow."""
         step = advance(flow)
         while isinstance(step, Call):
@@ -228,6 +231,8 @@ class AsyncClient:
     heads = _async_verb(calls.heads)
     head = _async_verb(calls.head)
     card = _async_verb(calls.card)
+    report = _async_verb(calls.report)
+    suspects = _async_verb(calls.suspects)
     promote = _async_verb(calls.promote)
     history = _async_verb(calls.history)
     delete_head = _async_verb(calls.delete_head)
@@ -258,7 +263,7 @@ class AsyncClient:
             tally.add(answer)
         return await self.run(relabel_flow(found, tally.answer)) if relabel else tally.answer
 
-    async def run(self, flow: Flow) -> Answer:
+    async def run(self, flow: Asking[T]) -> T:
         """Sends the requests of one flow."""
         step = await asyncio.to_thread(advance, flow)
         while isinstance(step, Call):

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any, NamedTuple, cast
+from typing import IO, Any, NamedTuple, TypeVar, cast, get_args
 from urllib.parse import quote
 
 import httpx
@@ -78,28 +78,35 @@ class Call:
         )
 
 
-Flow = Generator[Call, httpx.Response, Answer]
-"""A verb under way."""
+T = TypeVar("T")
+
+Asking = Generator[Call, httpx.Response, T]
+"""A verb under way, whatever it gives."""
+
+Flow = Asking[Answer]
+"""A verb under way that gives an answer."""
 
 
 def ask(call: Call) -> Flow:
     """Sends a call until it is answered; a server that has no time is asked again when it says."""
-    waited_s = 0.0
-    while True:
-        response = yield call
-        pause_s = _pause_s(response)
-        if response.status_code not in BUSY or waited_s + pause_s > call.patience_s:
-            return _read(response)
-        waited_s += pause_s
-        call = replace(call, after_s=pause_s)
+    return _read((yield from _until_heard(call)))
 
 
-def advance(flow: Flow, response: httpx.Response | None = None) -> Call | Answer:
+def ask_page(call: Call) -> Asking[str]:
+    """The same of a call that is answered with a page of HTML."""
+    response = yield from _until_heard(call)
+    if response.is_success and response.headers.get("content-type", "").startswith("text/html"):
+        return response.text
+    _read(response)
+    raise _no_answer(response)
+
+
+def advance(flow: Asking[T], response: httpx.Response | None = None) -> Call | T:
     """The next call of a flow, or its answer where it has one."""
     try:
         return next(flow) if response is None else flow.send(response)
     except StopIteration as done:
-        answer: Answer = done.value
+        answer: T = done.value
         return answer
 
 
@@ -117,12 +124,13 @@ def http_options(url: str, key: str | None, timeout_s: float) -> dict[str, Any]:
     }
 
 
-def sign(method: Callable[..., object], build: Callable[..., Flow]) -> None:
+def sign(method: Callable[..., object], build: Callable[..., Asking[T]]) -> None:
     """Lets `help` show what a client's method takes and gives."""
     taken = inspect.signature(build)
     parameters = [inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)]
     parameters += taken.parameters.values()
-    signature = taken.replace(parameters=parameters, return_annotation=Answer)
+    gives = get_args(taken.return_annotation)[-1]
+    signature = taken.replace(parameters=parameters, return_annotation=gives)
     method.__signature__ = signature  # type: ignore[attr-defined]
 
 
@@ -173,6 +181,17 @@ def _file(image: Image | NamedImage, default: str) -> tuple[str, bytes | IO[byte
     return Path(given).name if isinstance(given, str) else default, image
 
 
+def _until_heard(call: Call) -> Asking[httpx.Response]:
+    waited_s = 0.0
+    while True:
+        response = yield call
+        pause_s = _pause_s(response)
+        if response.status_code not in BUSY or waited_s + pause_s > call.patience_s:
+            return response
+        waited_s += pause_s
+        call = replace(call, after_s=pause_s)
+
+
 def _pause_s(response: httpx.Response) -> float:
     said = response.headers.get("retry-after", "")
     return min(float(said), LONGEST_PAUSE_S) if said.isascii() and said.isdigit() else 1.0
@@ -187,5 +206,9 @@ def _read(response: httpx.Response) -> Answer:
         return body
     if isinstance(body, dict) and "detail" in body and "code" in body:
         raise PenultimateError.from_problem(body)
+    raise _no_answer(response)
+
+
+def _no_answer(response: httpx.Response) -> ServerUnreachable:
     reason = f"status {response.status_code}, but no answer of a Penultimate server."
-    raise ServerUnreachable(str(response.url), reason, status=response.status_code)
+    return ServerUnreachable(str(response.url), reason, status=response.status_code)

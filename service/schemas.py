@@ -8,6 +8,7 @@ MAX_IMAGES = 64
 MAX_HEADS = 10_000
 MAX_EVIDENCE = 20
 MAX_HITS = 1_000
+MAX_SUSPECTS = 1_000
 
 
 class _Request(BaseModel):
@@ -173,6 +174,39 @@ class SearchAnswer(BaseModel):
 
     space: str
     hits: list[Hit]
+
+
+class Suspect(BaseModel):
+    """A training image whose label the head's out-of-fold answer contradicts."""
+
+    digest: str
+    filename: str | None
+    label: str = Field(description="What the head was taught.")
+    likely: str = Field(description="What it looks like to a head that had not seen it.")
+    score: float = Field(description="Probability of the label, 0 to 1; lower is more suspect.")
+    rank: int = Field(description="1 is the most suspect.")
+
+
+class Duplicates(BaseModel):
+    """Training images that are nearly the same."""
+
+    digests: list[str]
+    filenames: list[str | None] = Field(description="In the order of the digests.")
+    labels: list[str] = Field(description="In the order of the digests.")
+    score: float = Field(
+        description="Cosine similarity that each reaches with another of them; higher is closer."
+    )
+
+
+class SuspectsAnswer(BaseModel):
+    """The label audit of one version of a head."""
+
+    head: str
+    version: int
+    suspects: list[Suspect] = Field(description="Most suspect first.")
+    duplicates: list[Duplicates] | None = Field(
+        description="Conflicting labels first; null where the head's space is not served."
+    )
 
 
 class Rejected(BaseModel):

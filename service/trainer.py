@@ -32,6 +32,9 @@ REPORT_EVERY_S = 0.1
 BEAT_EVERY_S = 2.0
 RECOVER_EVERY_S = 5.0
 
+NICENESS = 10
+"""Training gives way to predictions where both want the processor."""
+
 
 class Interrupted(Exception):
     """The trainer should stop; the job it was doing goes back to the queue."""
@@ -133,6 +136,7 @@ def main() -> None:
     """Runs a trainer until its standard input closes or it is told to terminate."""
     settings = Settings()
     configure_logs(settings)
+    os.nice(NICENESS)
     stopping = Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)

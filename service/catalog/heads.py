@@ -144,9 +144,7 @@ class Heads:
         query = (
             select(columns.digest, columns.label, columns.row)
             .join(heads, heads.c.id == columns.head_id)
-            .where(
-                heads.c.workspace == workspace, heads.c.name == name, columns.version == version
-            )
+            .where(heads.c.workspace == workspace, heads.c.name == name, columns.version == version)
             .order_by(columns.digest)
         )
         with self._database.read() as connection:

@@ -10,6 +10,8 @@ from service.cli.session import AsJson, Key, Server, note, print_json, session
 
 app = typer.Typer(no_args_is_help=True, help="List, show, promote and delete heads.")
 
+MAX_SUSPECTS = 1_000
+
 Head = Annotated[str, typer.Argument(metavar="HEAD", help="A head, or one version as HEAD@3.")]
 
 
@@ -127,6 +129,58 @@ def delete(
         print_json(answer)
     else:
         typer.echo(f"Deleted {head}.")
+
+
+def suspects(
+    context: typer.Context,
+    head: Head,
+    *,
+    limit: Annotated[
+        int, typer.Option(metavar="N", min=1, max=MAX_SUSPECTS, help="How many to name at most.")
+    ] = 20,
+    as_json: AsJson = False,
+    server: Server = None,
+    key: Key = None,
+) -> None:
+    """Name training images whose label is in doubt; a low score is more suspect."""
+    name, version = _reference(head)
+    with session(context, server, key, as_json=as_json) as client:
+        if version is None:
+            shown = client.head(name)
+            version = shown["champion"] or shown["versions"][-1]["version"]
+        answer = client.suspects(name, version, limit=limit)
+    if as_json:
+        print_json(answer)
+        return
+    from service.cli.suspects import print_suspects
+
+    print_suspects(answer)
+
+
+def report(
+    context: typer.Context,
+    head: Annotated[
+        str,
+        typer.Argument(metavar="HEAD", help="A head, for its champion, or one version as HEAD@3."),
+    ],
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Where to; report-HEAD-VERSION.html by default."),
+    ] = None,
+    server: Server = None,
+    key: Key = None,
+) -> None:
+    """Write how good a head is, as one page of HTML for a browser or a printer."""
+    from service.calls import shown_version
+
+    name, version = _reference(head)
+    with session(context, server, key) as client:
+        version = shown_version(client.head(name)) if version is None else version
+        page = client.report(name, version)
+    place = out or Path(f"report-{name}-{version}.html")
+    place.write_text(page, "utf-8")
+    typer.echo(str(place.absolute()))
 
 
 def erase(

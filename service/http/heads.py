@@ -3,14 +3,15 @@
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Header, Request
-from fastapi.responses import Response
+from fastapi import APIRouter, Header, Query, Request
+from fastapi.responses import HTMLResponse, Response
 
 from service import schemas
 from service.catalog import Job
 from service.http.answers import answer
 from service.product import DEFAULT_WORKSPACE, Product
-from service.workflows import heads, learn
+from service.report import POLICY
+from service.workflows import heads, learn, suspects
 
 router = APIRouter(prefix="/v1", tags=["heads"])
 
@@ -56,6 +57,25 @@ def delete_head(request: Request, head: str) -> Response:
 def show_card(request: Request, head: str, version: int) -> Response:
     """Shows the card of one version: what it says of itself."""
     return answer(heads.card(request.app.state.product, DEFAULT_WORKSPACE, head, version))
+
+
+@router.get("/heads/{head}/versions/{version}/suspects", response_model=schemas.SuspectsAnswer)
+def show_suspects(
+    request: Request,
+    head: str,
+    version: int,
+    limit: Annotated[int, Query(ge=1, le=schemas.MAX_SUSPECTS)] = 50,
+) -> Response:
+    """Names training images whose label is in doubt, and those that are nearly the same."""
+    product: Product = request.app.state.product
+    return answer(suspects.suspects(product, DEFAULT_WORKSPACE, head, version, limit))
+
+
+@router.get("/heads/{head}/versions/{version}/report", response_class=HTMLResponse)
+def show_report(request: Request, head: str, version: int) -> Response:
+    """Reports how good one version is, as a page of HTML that stands alone and prints well."""
+    page = heads.report(request.app.state.product, DEFAULT_WORKSPACE, head, version)
+    return HTMLResponse(page, headers={"Content-Security-Policy": POLICY})
 
 
 @router.delete("/heads/{head}/versions/{version}")

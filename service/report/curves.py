@@ -84,7 +84,7 @@ def wilson(share: Float64, n: float) -> tuple[Float64, Float64]:
     z = float(norm.ppf((1 + CONFIDENCE**0.5) / 2))
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)
+    return np.clip(centre - half, 0, share), np.clip(centre + half, share, 1)
 
 
 def of_truth(p: Float32, y: Int32) -> Float32:

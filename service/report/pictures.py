@@ -6,7 +6,6 @@ too (line, dash, dot), so that a grey print says the same.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import count
 
 import numpy as np
 
@@ -30,8 +29,8 @@ class Frame:
         top: largest value of the vertical axis.
     """
 
-    width: float = 190
-    height: float = 190
+    width: float = 160
+    height: float = 160
     top: float = 1.0
 
     left, above, below, right = 46.0, 26.0, 40.0, 12.0
@@ -66,7 +65,8 @@ class Frame:
             inside: what it shows.
             title: above it, and its short text alternative.
             said: what it shows in words, for those who do not see it.
-            x, y: names of the axes.
+            x: name of the axis to the right.
+            y: name of the axis upwards.
         """
         whole = (self.left + self.width + self.right, self.above + self.height + self.below)
         middle = self.left + self.width / 2
@@ -108,9 +108,9 @@ class Frame:
         return joined(parts)
 
 
-def roc_picture(curve: Roc, title: str) -> Markup:
-    """A ROC curve with its band."""
-    frame = Frame()
+def roc_picture(curve: Roc, title: str, side: float) -> Markup:
+    """A ROC curve with its band, so many pixels wide and high."""
+    frame = Frame(side, side)
     upper = list(zip(curve.false_low, curve.true_high, strict=True))
     lower = list(zip(curve.false_high, curve.true_low, strict=True))
     band = [(0.0, 0.0), *upper, (1.0, 1.0), *reversed(lower)]
@@ -127,7 +127,7 @@ def roc_picture(curve: Roc, title: str) -> Markup:
 
 def reliability_picture(bins: Sequence[Bin], title: str, colour: str, claim: str) -> Markup:
     """What was claimed and what was true, with the interval of each point."""
-    frame = Frame()
+    frame = Frame(220, 220)
     points = [(each["claimed"], each["true"]) for each in bins]
     bars = [
         frame.line([(each["claimed"], each["low"]), (each["claimed"], each["high"])], colour)
@@ -180,8 +180,9 @@ def histogram_picture(values: Float32, title: str, x: str) -> Markup:
 
 def _round_up(n: int) -> int:
     """The next number that four ticks divide."""
-    steps = (step * 10**power for power in count() for step in (4, 8, 12, 20, 40, 60))
-    return next(step for step in steps if step >= n)
+    zeros = "0" * (len(str(n)) - 2)
+    unit = int({1: "4", 2: "20"}.get(len(str(n)), f"4{zeros}"))
+    return max(1, -(-n // unit)) * unit
 
 
 def _dot(frame: Frame, point: tuple[float, float], colour: str) -> Markup:

@@ -1,5 +1,6 @@
 """A dataset becomes a head: asked for in the service, done in the trainer, visible to all after."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -104,6 +105,7 @@ def run_learning(product: Product, job: Job, owner: str, report: Report) -> None
         author=options.author,
         allow_no_signal=options.allow_no_signal,
         progress=lambda stage, part: report(stage, 0.2 + 0.78 * part),
+        threads=product.settings.threads or os.cpu_count() or 1,
     )
     report("registering", 0.98)
     _register(product, job, owner, head, labels)

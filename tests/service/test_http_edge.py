@@ -45,7 +45,8 @@ def test_the_document_lists_every_route_of_the_contract(shared_http: Http) -> No
     listed = {
         f"{method.upper()} {path}" for path, ways in document["paths"].items() for method in ways
     }
-    assert listed == CONTRACT
+    assert listed >= CONTRACT
+    assert all(" /v1/" in route for route in listed - CONTRACT)
     for path, ways in document["paths"].items():
         for method, said in ways.items():
             assert said.get("description") or said.get("summary"), f"{method} {path}"

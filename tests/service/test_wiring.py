@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from in_process import settings_of
+from in_process import opened, settings_of
+from live_server import picture
 
 from features.errors import BackboneUnavailable, StoreUnavailable
 from service.errors import CatalogUnavailable
 from service.wiring import build
+from service.workflows.ingest import LabelledUpload, ingest
 
-HEAVY = ("torch", "torchvision", "timm", "openvino", "faiss", "lightgbm", "sklearn", "deltalake")
+HEAVY = ("torch", "torchvision", "timm", "openvino", "faiss", "lightgbm", "sklearn")
 
 
 def test_a_new_home_is_made_for_its_owner_alone(tmp_path: Path) -> None:
@@ -29,6 +31,25 @@ def test_the_same_home_opened_again_is_the_same_product(home: Path) -> None:
         assert [e.name for e in product.catalog.heads.entries("default")] == ["colour", "is-red"]
         assert len(product.workspaces["default"].store) == 24
         product.close()
+
+
+def test_the_whole_product_on_either_database(tmp_path: Path, catalog_url: str) -> None:
+    with opened(settings_of(tmp_path / "home", catalog_url=catalog_url)) as http:
+        uploads = [
+            LabelledUpload(f"{c}-{n}.png", picture(c, n), c)
+            for c in ("red", "green")
+            for n in range(12)
+        ]
+        ingest(http.product, "default", "d", uploads)
+        assert http.post("/v1/heads", json={"name": "h", "dataset": "d"}).status_code == 202
+        assert [job.state for job in http.work()] == ["succeeded"]
+        (result,) = http.predict(picture("red", 99), evidence=2).json()["results"]
+        assert [p["label"] for p in result["predictions"]] == ["red"]
+        assert http.delete(f"/v1/images/{result['evidence'][0]['digest']}").status_code == 200
+        assert http.get("/v1/datasets/d").json()["images"] == 23
+        assert http.delete("/v1/heads/h").status_code == 200
+        assert http.delete("/v1/datasets/d").json()["images_removed"] == 23
+        assert http.product.catalog.open_erasures() == []
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,163 @@
+"""What a report says in sentences: the verdict, and the definitions. Knows no markup.
+
+Every figure comes from the card; a sentence adds what it means and nothing more.
+"""
+
+from classifiers.card import Card
+from classifiers.statistics import Measure
+
+METRICS = {"auc": "AUC", "balanced_accuracy": "Balanced accuracy"}
+"""Metrics that are shown, in this order; the card may hold more."""
+
+SMALLEST_P = 0.001
+
+
+def figure(value: float) -> str:
+    """A figure as the report writes it."""
+    return f"{value:.3f}"
+
+
+def interval(measure: Measure | None) -> str:
+    """A figure with its interval."""
+    if measure is None:
+        return "unknown"
+    low, high = figure(measure["low"]), figure(measure["high"])
+    return f"{figure(measure['value'])} ({low} to {high})"
+
+
+def short(name: str, longest: int = 18) -> str:
+    """A class name that fits above a picture; names often differ at their ends, so both stay."""
+    half = longest // 2
+    return name if len(name) <= longest else f"{name[:half]}…{name[-half:]}"
+
+
+def chance(metric: str, n_classes: int) -> str:
+    """What guessing gives."""
+    return figure(0.5 if metric == "auc" else 1 / n_classes)
+
+
+def question(card: Card) -> str:
+    """What the head answers."""
+    if card.task == "binary":
+        return f"It tells “{card.classes[1]}” from “{card.classes[0]}”."
+    named = ", ".join(f"“{name}”" for name in card.classes[:12])
+    rest = f" and {len(card.classes) - 12} more" if len(card.classes) > 12 else ""  # noqa: PLR2004  as many as a sentence bears
+    return f"It sorts an image into one of {len(card.classes)} classes: {named}{rest}."
+
+
+def how_good(card: Card) -> list[str]:
+    """How good it is, in sentences that need no statistics."""
+    metrics = card.metrics_test or card.metrics
+    source = (
+        f"on the {card.n_test_images} images of the test split, which it never saw"
+        if card.metrics_test
+        else "in cross-validation, on images that it had not learnt from"
+    )
+    said = []
+    if "auc" in metrics:
+        pair = "one image of a class and one of another" if card.n_outputs > 1 else "one of each"
+        said.append(
+            f"Shown {pair}, it ranks the two rightly in about {_percent(metrics['auc'])} "
+            f"of cases ({source})."
+        )
+    if "balanced_accuracy" in metrics:
+        said.append(
+            "Of 100 images of each class, it gives "
+            f"{_percent(metrics['balanced_accuracy'])} the right class, averaged over the classes."
+        )
+    said.append("Brackets hold 95 % intervals: what chance leaves open with so few images.")
+    return said
+
+
+def verdict(card: Card) -> tuple[str, str]:
+    """Whether it has learnt anything: in short, and the sentence that says why."""
+    p = f"p = {figure(card.p_value)}" if card.p_value >= SMALLEST_P else "p < 0.001"
+    if not card.signal:
+        return (
+            "Do not rely on it: no signal.",
+            f"Chance alone may explain what it seems to know ({p}).",
+        )
+    why = (
+        f"Chance alone would hardly do as well ({p}). Whether that is enough for your purpose is "
+        "for the intervals, the limits below and your own images to say."
+    )
+    return "It has learnt something.", why
+
+
+def how_evaluated(card: Card) -> str:
+    """How the figures were made."""
+    folds = card.folds
+    kept = ", groups kept together" if folds["kind"] == "group-wise" else ""
+    repeats = f", {folds['repeats']} times" if folds["repeats"] > 1 else ""
+    reason = f" {folds['reason']}" if folds["reason"] else ""
+    return f"Cross-validated in {folds['folds']} folds{kept}{repeats}.{reason}"
+
+
+DEFINITIONS = {
+    "AUC": (
+        "The area under the ROC curve: how often an image of the class gets a higher "
+        "probability than one that is not of the class; ties count half. 0.5 is chance, 1 is "
+        "perfect. Of several classes it is the mean over each class against the rest. Only "
+        "images that were scored by the same fitted model are compared, so that the curves "
+        "below, which pool the folds, may have a slightly different area."
+    ),
+    "Balanced accuracy": (
+        "The share of images whose likeliest class is the true one, taken for each class and "
+        "then averaged, so that a frequent class does not hide a rare one."
+    ),
+    "Intervals of metrics": (
+        "All values that a score test at 95 % would not reject. Variance of the AUC: Hanley and "
+        "McNeil in Newcombe's form (2006, method 5), which holds at AUC 1 too; times the design "
+        "effect of groups (Obuchowski 1997); times 1/repeats + folds/(folds - 1) in cross- "
+        "validation, because fitted models share images (Nadeau and Bengio 2003). Student's "
+        "quantile, of the independent groups less the classes."
+    ),
+    "p": (
+        "One-sided: how often chance would give an AUC this good or better. Signal means p "
+        "below 0.05."
+    ),
+    "Cross-validation, out of fold": (
+        "The images are dealt into folds, images of one group into the same fold. Each fold is "
+        "scored by a model that learnt from the others, so that no image is judged by a model "
+        "that has seen it. The head itself then learns from all of them."
+    ),
+    "Logistic regression": (
+        "The plainest model, on the same folds. A head that is no better than it gains nothing "
+        "by being more."
+    ),
+    "ROC curve": (
+        "For every threshold: the share of images of the class that is found (sensitivity) "
+        "against the share of the others that is called so by mistake (1 - specificity). "
+        "Shaded: joint confidence rectangles, both rates by Wilson's method at the square root "
+        "of 95 % each (Pepe 2003). It holds for each threshold by itself, not for the curve as "
+        "a whole, and counts groups where there are any."
+    ),
+    "Reliability and calibration error": (
+        "Images are sorted by the probability claimed and cut into bins of equal size; a bin's "
+        "share of right claims is set against the mean claim, with Wilson's 95 % interval, "
+        "which takes images as independent. The calibration error is the mean distance of the "
+        "two, weighted by images; 0 is perfect. Of two classes the claim is that of the second; "
+        "of more it is the largest one."
+    ),
+    "Prediction set": (
+        "The labels that cannot be ruled out: all whose probability reaches a threshold that "
+        "was set so that the set holds the true label as often as was asked for (cross- "
+        "conformal, Vovk 2015; thresholds of Sadinle, Lei and Wasserman 2019). The band is "
+        "where that share really lies, at 95 %, given how few images set the threshold. It "
+        "holds for images like those learnt from."
+    ),
+    "Usualness": (
+        "Comes with every answer: the share of the images learnt from, held out, that were at "
+        "least as strange as the new one. Where it is small (0.05 or less) the image is unlike "
+        "anything learnt, and no figure of this report speaks of it."
+    ),
+    "Group": (
+        "Images that are not independent, of one patient or one slide say, and must not be split."
+    ),
+}
+"""Every word that a statistician wants defined."""
+
+
+def _percent(measure: Measure) -> str:
+    low, high = 100 * measure["low"], 100 * measure["high"]
+    return f"{100 * measure['value']:.0f} % ({low:.0f} to {high:.0f} %)"

@@ -1,0 +1,127 @@
+"""The label audit of a head: labels that its answers contradict, and copies among its images.
+
+Trains nothing and changes nothing: what is found is for a person to look at.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from classifiers.novelty import unit_rows
+from classifiers.suspects import find_suspects
+from service.catalog.heads import TrainingImage, Version
+from service.product import Product
+from service.workflows.heads import find_version
+
+ALIKE = 0.95
+"""Cosine from which on two images count as near-duplicates; docs/explanation/label-audit.md
+measures it."""
+
+_AT_ONCE = 512
+
+Float32 = npt.NDArray[np.float32]
+
+
+def suspects(
+    product: Product, workspace: str, name: str, version: int, limit: int
+) -> dict[str, Any]:
+    """The answer of `GET /v1/heads/{h}/versions/{v}/suspects`.
+
+    Args:
+        product: the product.
+        workspace: whose head it is.
+        name: the head.
+        version: its version.
+        limit: how many suspects, and how many groups of duplicates, to name at most.
+
+    Raises:
+        NotFound: there is no such head or version.
+    """
+    found = find_version(product, workspace, name, version)
+    images = product.catalog.heads.training_images(workspace, name, version)
+    doubted = _suspects(product, workspace, found, images)[:limit]
+    copies = _duplicates(product, workspace, found, images, limit)
+    digests = [d for group in copies or () for d in group["digests"]]
+    digests += [s["digest"] for s in doubted]
+    known = product.catalog.datasets.describe(workspace, digests, found.dataset)
+    name_of = {digest: image.filename for digest, (_, image) in known.items()}
+    for rank, suspect in enumerate(doubted, 1):
+        suspect |= {"filename": name_of.get(suspect["digest"]), "rank": rank}
+    for group in copies or ():
+        group["filenames"] = [name_of.get(digest) for digest in group["digests"]]
+    return {"head": name, "version": version, "suspects": doubted, "duplicates": copies}
+
+
+def alike(vectors: Float32, threshold: float) -> list[tuple[list[int], float]]:
+    """Groups of rows that are tied by a cosine of at least the threshold, rows in order.
+
+    Args:
+        vectors: float32 (n_images, dim), of any length but zero.
+        threshold: which cosine ties two of them.
+
+    Returns:
+        For each group its rows, and the cosine that each of them reaches with another at least.
+    """
+    units = unit_rows(vectors)
+    group = np.arange(len(units))
+    nearest = np.full(len(units), -1.0, np.float32)
+    for start in range(0, len(units), _AT_ONCE):
+        block = units[start : start + _AT_ONCE] @ units.T
+        rows = np.arange(len(block))
+        block[rows, start + rows] = -1.0
+        nearest[start : start + len(block)] = block.max(axis=1)
+        for row in np.flatnonzero(block.max(axis=1) >= threshold).tolist():
+            tied = np.unique(group[np.flatnonzero(block[row] >= threshold)])
+            group[np.isin(group, tied)] = group[start + row]
+    several = [np.flatnonzero(group == g) for g in np.unique(group[nearest >= threshold])]
+    return [(rows.tolist(), min(1.0, float(nearest[rows].min()))) for rows in several]
+
+
+def _suspects(
+    product: Product, workspace: str, found: Version, images: Sequence[TrainingImage]
+) -> list[dict[str, Any]]:
+    head = product.workspaces[workspace].zoo.load(found.artefact)
+    image_of = {image.row: image for image in images if image.row is not None}
+    ranked = find_suspects(head.arrays["out_of_fold"], head.arrays["true_classes"])
+    return [
+        {
+            "digest": image_of[s.row].digest,
+            "label": image_of[s.row].label,
+            "likely": head.classes[s.likely],
+            "score": s.score,
+        }
+        for s in ranked
+        if s.row in image_of  # one that was erased is not named
+    ]
+
+
+def _duplicates(
+    product: Product,
+    workspace: str,
+    found: Version,
+    images: Sequence[TrainingImage],
+    limit: int,
+) -> list[dict[str, Any]] | None:
+    """Groups of copies, conflicting labels first; None where the head's space is not served."""
+    if found.space_id != product.space.id:
+        return None
+    records = product.workspaces[workspace].store.get([image.digest for image in images])
+    kept = [image for image in images if image.digest in records]
+    if not kept:
+        return []
+    vectors = np.stack([records[image.digest].embedding for image in kept])
+    groups = [
+        {
+            "digests": [kept[row].digest for row in rows],
+            "labels": [kept[row].label for row in rows],
+            "score": score,
+        }
+        for rows, score in alike(vectors, ALIKE)
+    ]
+    return sorted(groups, key=_urgency)[:limit]
+
+
+def _urgency(group: dict[str, Any]) -> tuple[bool, float]:
+    return len(set(group["labels"])) == 1, -group["score"]
