@@ -27,6 +27,6 @@ def configure_logs(settings: Settings) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(
             getattr(logging, settings.log_level.upper())
         ),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
+        # Looked up at each line: a program that runs this one may have its own standard error.
+        logger_factory=lambda *_: structlog.WriteLogger(sys.stderr),
     )

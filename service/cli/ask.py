@@ -154,15 +154,26 @@ def _print_predictions(names: Sequence[str], results: Sequence[Mapping[str, Any]
         for p in result["predictions"]:
             if not p.get("error"):
                 chance = show.percent(p["probabilities"][p["label"]])
-                rows.append((name, f"{p['head']}@{p['version']}", p["label"], chance))
+                head = f"{p['head']}@{p['version']}"
+                rows.append((name, head, p["label"], chance, _remark(p)))
         for e in result["evidence"]:
             known = (e["filename"] or e["digest"], e["dataset"] or "")
             similar.append((name, f"{e['score']:.3f}", e["label"], *known))
     if rows:
-        show.table(("file", "head", "answer", "probability"), rows, right=(3,))
+        show.table(("file", "head", "answer", "probability", "remark"), rows, right=(3,))
     if similar:
         typer.echo("\nThe most similar images that the heads learnt from:")
         show.table(("file", "score", "label", "similar file", "dataset"), similar, right=(1,))
+
+
+def _remark(prediction: Mapping[str, Any]) -> str:
+    """What a person should know before using an answer."""
+    if prediction["unlike"]:
+        return "unlike what it learnt from"
+    others = [label for label in prediction["set"] if label != prediction["label"]]
+    if others:
+        return f"or {', '.join(others)}"
+    return "" if prediction["set"] else "no label is likely enough"
 
 
 def _tell_errors(names: Sequence[str], results: Sequence[Mapping[str, Any]]) -> None:

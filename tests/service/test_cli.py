@@ -214,7 +214,7 @@ def test_predicting_prints_one_aligned_row_for_each_file_and_head(
 
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
-    assert lines[0].split() == ["file", "head", "answer", "probability"]
+    assert lines[0].split() == ["file", "head", "answer", "probability", "remark"]
     assert len(lines) == 1 + 2 * 24
     assert lines[1].split()[:3] == ["green/00.png", "colour@1", "green"]
     assert len({line.index("colour@1") for line in lines[1:]}) == 1

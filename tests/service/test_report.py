@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 from in_process import Http, refused, settings_of
@@ -297,8 +299,16 @@ def test_clients_give_the_page_of_the_champion_or_of_one_version(home: Path) -> 
     assert Client.report.__signature__.return_annotation is str  # type: ignore[attr-defined]
 
 
+@pytest.fixture
+def own_logs() -> Iterator[None]:
+    """Keeps from other tests that a command logs to a stream which is closed after it."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
+
+
 def test_the_command_writes_the_page_and_says_where(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_logs: None
 ) -> None:
     monkeypatch.chdir(tmp_path)
     environment = {"PENULTIMATE_HOME": str(home), "PENULTIMATE_BACKBONE": "toy"}
