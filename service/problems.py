@@ -22,7 +22,8 @@ STATUSES: dict[type[Exception], tuple[int, str, str]] = {
     heads.NoSignal: (422, "no_signal", "The head learnt nothing"),
     heads.SpaceMismatch: (409, "space_mismatch", "Another embedding space"),
     heads.HeadDamaged: (500, "head_damaged", "A stored head is damaged"),
-    heads.HeadNotFound: (404, "head_not_found", "No such head"),
+    # The catalog has it and the zoo has not: names that do not exist never get so far.
+    heads.HeadNotFound: (500, "head_damaged", "A stored head is missing"),
     heads.TrainingCancelled: (409, "training_cancelled", "Training was cancelled"),
     own.ServiceError: (500, "service_error", "The service failed"),
     own.InvalidRequest: (422, "invalid_request", "Invalid request"),

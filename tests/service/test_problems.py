@@ -58,7 +58,7 @@ EXPECTED = {
     heads.NoSignal: (422, "no_signal"),
     heads.SpaceMismatch: (409, "space_mismatch"),
     heads.HeadDamaged: (500, "head_damaged"),
-    heads.HeadNotFound: (404, "head_not_found"),
+    heads.HeadNotFound: (500, "head_damaged"),
     heads.TrainingCancelled: (409, "training_cancelled"),
     own.InvalidRequest: (422, "invalid_request"),
     own.NotFound: (404, "head_not_found"),

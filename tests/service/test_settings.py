@@ -101,3 +101,9 @@ def test_what_a_trainer_is_started_with_is_what_the_service_has(
     for name, value in settings.model_dump(exclude_none=True).items():
         monkeypatch.setenv(f"PENULTIMATE_{name.upper()}", str(value))
     assert Settings() == settings
+
+
+def test_a_tilde_in_the_home_is_the_users_own_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/somewhere")
+    monkeypatch.setenv("PENULTIMATE_HOME", "~/wards")
+    assert Settings().home == Path("/somewhere/wards")
