@@ -36,8 +36,11 @@ IntArray = npt.NDArray[np.int64]
 
 PENULTIMATE, STAGES, BLOCKS, TREES = "penultimate", "stages", "blocks", "trees"
 
-PRIORS = {PENULTIMATE: 2.0, STAGES: 1.0, BLOCKS: 1.0, TREES: 0.5}
-"""Shares before anything is seen: the penultimate vector is the safest on unlike images."""
+PRIORS = {PENULTIMATE: 5.0, STAGES: 1.0, BLOCKS: 1.0, TREES: 0.5}
+"""Shares before anything is seen: the penultimate vector is the safest on unlike images.
+
+Between 2 and 12 the mean AUC over image sets hardly moves; at 5 the worst set loses least.
+"""
 
 TEMPER = 3.0
 """What the likelihood is flattened by: out-of-fold scores of one set are far from independent."""
