@@ -13,6 +13,7 @@ import struct
 import tarfile
 import zipfile
 import zlib
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import IO, Any
@@ -66,18 +67,18 @@ class ArchiveLimits:
     member_bytes: int
 
 
-class Archive:
+class Archive(ABC):
     """A listed archive: checked names, and the bytes of each."""
 
     files: dict[str, Any]
 
+    @abstractmethod
     def read(self, name: str, at_most: int) -> bytes:
         """The first bytes of a file."""
-        raise NotImplementedError
 
+    @abstractmethod
     def close(self) -> None:
         """Closes it, but not the file that it is read from."""
-        raise NotImplementedError
 
 
 def open_archive(file: IO[bytes], limits: ArchiveLimits) -> Archive:
