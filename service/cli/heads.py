@@ -51,13 +51,15 @@ def show_head(
     key: Key = None,
 ) -> None:
     """Show a head's versions, or the card of one version as HEAD@3."""
+    from service.calls import shown_version
+
     name, version = _reference(head)
     with session(context, server, key, as_json=as_json) as client:
         if version is not None:
             card = answer = client.card(name, version)
         else:
             answer = client.head(name)
-            shown = answer["champion"] or answer["versions"][-1]["version"]
+            shown = shown_version(answer)
             card = {} if as_json else client.card(name, shown)
     if as_json:
         print_json(answer)
@@ -143,11 +145,12 @@ def suspects(
     key: Key = None,
 ) -> None:
     """Name training images whose label is in doubt; a low score is more suspect."""
+    from service.calls import shown_version
+
     name, version = _reference(head)
     with session(context, server, key, as_json=as_json) as client:
         if version is None:
-            shown = client.head(name)
-            version = shown["champion"] or shown["versions"][-1]["version"]
+            version = shown_version(client.head(name))
         answer = client.suspects(name, version, limit=limit)
     if as_json:
         print_json(answer)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_heads import small_head
 
-from classifiers.trees import BadText, canonical, parse
+from classifiers.trees import BadText, Trees, canonical, parse
 
 HEAD = small_head()
 TEXT = HEAD.text
@@ -19,8 +19,8 @@ COLUMNS_SEEN = HEAD.card.scaling.n_columns
 FIRST_TREE = LINES.index("Tree=0")
 
 
-def read(text: str) -> None:
-    parse(text, COLUMNS_SEEN, 1)
+def read(text: str) -> Trees:
+    return parse(text, COLUMNS_SEEN, 1)
 
 
 def with_line(key: str, value: str) -> str:
@@ -82,8 +82,9 @@ def test_a_text_without_trees_has_no_canonical_form(text: str) -> None:
 
 
 def test_our_own_text_is_read() -> None:
-    read(TEXT)
-    read(with_line("shrinkage", "0.5"))
+    trees = read(TEXT)
+    assert trees.roots.size > 0
+    assert np.array_equal(read(with_line("shrinkage", "0.5")).leaves, trees.leaves)
 
 
 @pytest.mark.parametrize("number", range(FIRST_TREE + 21))

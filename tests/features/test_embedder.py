@@ -272,6 +272,7 @@ def test_later_is_known_at_once_and_durable_after_a_flush(
 def test_later_needs_no_flush(embedder: Embedder, store: FeatureStore) -> None:
     embedder.embed(images(1), store)
     wait_for(lambda: len(store) == 1)
+    assert store.check() == []
 
 
 def test_closing_stores_what_was_to_be_remembered(

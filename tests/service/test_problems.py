@@ -126,7 +126,7 @@ def test_an_error_that_nobody_expected_tells_nothing_of_the_inside() -> None:
 
 
 def test_half_a_character_can_still_be_answered_with() -> None:
-    orjson.dumps(problem(own.NotFound("dataset", "\ud800")))
+    assert b"dataset_not_found" in orjson.dumps(problem(own.NotFound("dataset", "\ud800")))
 
 
 def test_a_new_class_takes_its_parents_row() -> None:
