@@ -7,21 +7,19 @@
         client.predict(["new.png"])["results"][0]["predictions"]
 
 Answers are the HTTP answers as they come. Refusals are exceptions with the problem's fields. What
-each verb takes is written in `calls.py`; how requests are repeated, in `exchange.py`.
+each verb takes is written in `calls`; how requests are repeated, in `exchange.py`.
 """
 
 import asyncio
-import functools
 import os
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Concatenate, ParamSpec, Self, TypeVar
+from typing import Self, TypeVar
 
 import httpx
 
-from service import calls
 from service.batches import Progress, Tally, as_folder, ingest_flows, relabel_flow
 from service.client_errors import (
     FolderUnusable,
@@ -41,10 +39,10 @@ from service.exchange import (
     address,
     advance,
     http_options,
-    sign,
     unreachable,
 )
 from service.folders import Folder
+from service.verbs import AsyncVerbs, Verbs
 
 __all__ = [
     "Answer",
@@ -60,34 +58,13 @@ __all__ = [
     "StillRunning",
 ]
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 IN_FLIGHT = 2
 """Requests under way at once with a folder: while one is worked on, the next is on its way."""
 
 
-def _verb(build: Callable[P, Asking[T]]) -> "Callable[Concatenate[Client, P], T]":
-    @functools.wraps(build)
-    def method(self: "Client", /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self.run(build(*args, **kwargs))
-
-    sign(method, build)
-    return method
-
-
-def _async_verb(
-    build: Callable[P, Asking[T]],
-) -> "Callable[Concatenate[AsyncClient, P], Coroutine[None, None, T]]":
-    @functools.wraps(build)
-    async def method(self: "AsyncClient", /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self.run(await asyncio.to_thread(build, *args, **kwargs))
-
-    sign(method, build)
-    return method
-
-
-class Client:
+class Client(Verbs):
     """A client that blocks. Threads may share it.
 
     Args:
@@ -107,32 +84,6 @@ class Client:
     ) -> None:
         self.url = address(url)
         self._http = httpx.Client(transport=transport, **http_options(self.url, key, timeout_s))
-
-    predict = _verb(calls.predict)
-    embed = _verb(calls.embed)
-    search = _verb(calls.search)
-    datasets = _verb(calls.datasets)
-    dataset = _verb(calls.dataset)
-    delete_dataset = _verb(calls.delete_dataset)
-    ingest = _verb(calls.ingest)
-    put_labels = _verb(calls.put_labels)
-    learn = _verb(calls.learn)
-    heads = _verb(calls.heads)
-    head = _verb(calls.head)
-    card = _verb(calls.card)
-    report = _verb(calls.report)
-    suspects = _verb(calls.suspects)
-    promote = _verb(calls.promote)
-    history = _verb(calls.history)
-    delete_head = _verb(calls.delete_head)
-    delete_version = _verb(calls.delete_version)
-    jobs = _verb(calls.jobs)
-    job = _verb(calls.job)
-    cancel = _verb(calls.cancel)
-    wait = _verb(calls.wait)
-    erase = _verb(calls.erase)
-    spaces = _verb(calls.spaces)
-    ready = _verb(calls.ready)
 
     def ingest_folder(
         self,
@@ -203,7 +154,7 @@ class Client:
         self.close()
 
 
-class AsyncClient:
+class AsyncClient(AsyncVerbs):
     """A client that does not block; the arguments are those of `Client`."""
 
     def __init__(
@@ -218,32 +169,6 @@ class AsyncClient:
         self._http = httpx.AsyncClient(
             transport=transport, **http_options(self.url, key, timeout_s)
         )
-
-    predict = _async_verb(calls.predict)
-    embed = _async_verb(calls.embed)
-    search = _async_verb(calls.search)
-    datasets = _async_verb(calls.datasets)
-    dataset = _async_verb(calls.dataset)
-    delete_dataset = _async_verb(calls.delete_dataset)
-    ingest = _async_verb(calls.ingest)
-    put_labels = _async_verb(calls.put_labels)
-    learn = _async_verb(calls.learn)
-    heads = _async_verb(calls.heads)
-    head = _async_verb(calls.head)
-    card = _async_verb(calls.card)
-    report = _async_verb(calls.report)
-    suspects = _async_verb(calls.suspects)
-    promote = _async_verb(calls.promote)
-    history = _async_verb(calls.history)
-    delete_head = _async_verb(calls.delete_head)
-    delete_version = _async_verb(calls.delete_version)
-    jobs = _async_verb(calls.jobs)
-    job = _async_verb(calls.job)
-    cancel = _async_verb(calls.cancel)
-    wait = _async_verb(calls.wait)
-    erase = _async_verb(calls.erase)
-    spaces = _async_verb(calls.spaces)
-    ready = _async_verb(calls.ready)
 
     async def ingest_folder(
         self,

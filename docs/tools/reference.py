@@ -137,10 +137,12 @@ def card_part() -> str:
 def methods() -> list[tuple[str, Callable[..., Any]]]:
     """(name, method) of everything public that `Client` can do, in the order of its source."""
     from service.client import Client
+    from service.verbs import Verbs
 
+    verbs = {name: verb for name, verb in vars(Verbs).items() if name not in vars(Client)}
     return [
         (name, method)
-        for name, method in vars(Client).items()
+        for name, method in (verbs | vars(Client)).items()
         if not name.startswith("_") and callable(method)
     ]
 

@@ -1,0 +1,74 @@
+"""Verbs of datasets as the requests that they take. Sends nothing: a client does."""
+
+from collections.abc import Mapping, Sequence
+
+from service.exchange import Call, Flow, Image, Images, ask, files_of, json_call, path_of
+
+
+def datasets() -> Flow:
+    """Lists datasets with their counts."""
+    return ask(Call("GET", "/v1/datasets"))
+
+
+def dataset(name: str) -> Flow:
+    """Shows one dataset: counts by label and group, problems found."""
+    return ask(Call("GET", path_of("/v1/datasets/{}", name)))
+
+
+def delete_dataset(name: str) -> Flow:
+    """Deletes a dataset, and those of its images that no other dataset uses."""
+    return ask(Call("DELETE", path_of("/v1/datasets/{}", name)))
+
+
+def ingest(
+    dataset: str,
+    images: Images = (),
+    labels: Sequence[str | None] | None = None,
+    groups: Sequence[str | None] | None = None,
+    splits: Sequence[str | None] | None = None,
+    *,
+    archive: Image | None = None,
+) -> Flow:
+    """Adds labelled images to a dataset, which is made if it is new. Safe to repeat.
+
+    Args:
+        dataset: its name.
+        images: files; `labels`, `groups` and `splits` run parallel to them.
+        labels: what each shows.
+        groups: what ties images together, a patient for one.
+        splits: `train`, `test` or None for each.
+        archive: a zip or tar in folder-per-class layout, in place of `images`.
+    """
+    if archive is not None:
+        path = path_of("/v1/datasets/{}/images", dataset)
+        return ask(Call("POST", path, files=files_of("archive", archive)))
+    return ask(ingest_call(dataset, images, labels, groups, splits))
+
+
+def ingest_call(
+    dataset: str,
+    images: Images,
+    labels: Sequence[str | None] | None,
+    groups: Sequence[str | None] | None,
+    splits: Sequence[str | None] | None,
+) -> Call:
+    """The one request of `ingest` with files."""
+    columns = {"labels": labels, "groups": groups, "splits": splits}
+    fields: dict[str, str | list[str]] = {
+        name: [value or "" for value in column]
+        for name, column in columns.items()
+        if column is not None
+    }
+    path = path_of("/v1/datasets/{}/images", dataset)
+    return Call("POST", path, fields=fields, files=files_of("images", images))
+
+
+def put_labels(dataset: str, labels: Sequence[Mapping[str, str | None]]) -> Flow:
+    """Sets labels and groups of images that a dataset holds.
+
+    Args:
+        dataset: its name.
+        labels: for each image `{"digest": …, "label": …, "group": …}`; group may be absent.
+    """
+    body = {"labels": [dict(entry) for entry in labels]}
+    return ask(json_call("PUT", path_of("/v1/datasets/{}/labels", dataset), body))

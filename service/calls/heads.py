@@ -1,0 +1,97 @@
+"""Verbs of heads as the requests that they take, one after the other. Sends nothing."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+from uuid import uuid4
+
+from service.calls.jobs import JobProgress, until_done
+from service.exchange import Answer, Asking, Call, Flow, ask, ask_page, json_call, path_of
+
+
+def learn(
+    name: str,
+    dataset: str,
+    *,
+    task: str = "auto",
+    options: Mapping[str, Any] | None = None,
+    wait: bool = False,
+    timeout_s: float | None = None,
+    on_progress: JobProgress | None = None,
+    idempotency_key: str | None = None,
+) -> Flow:
+    """Asks for a head to be trained on a dataset; answers with the job.
+
+    Args:
+        name: of the head.
+        dataset: what it learns from.
+        task: `auto`, `binary` or `multiclass`.
+        options: `allow_no_signal`, `seed`, `author`.
+        wait: answer only when the job is done; `JobFailed` is raised where it failed.
+        timeout_s: how long to wait at most.
+        on_progress: told the job whenever it was looked at.
+        idempotency_key: the same key is the same job; a new one is made where None is given.
+    """
+    body = {"name": name, "dataset": dataset, "task": task, "options": dict(options or {})}
+    headers = {"Idempotency-Key": idempotency_key or uuid4().hex}
+    job = yield from ask(replace(json_call("POST", "/v1/heads", body), headers=headers))
+    if not wait:
+        return job
+    return (yield from until_done(job, timeout_s, on_progress))
+
+
+def heads() -> Flow:
+    """Lists the heads of the library."""
+    return ask(Call("GET", "/v1/heads"))
+
+
+def head(name: str) -> Flow:
+    """Shows one head: its versions, aliases and champion."""
+    return ask(Call("GET", path_of("/v1/heads/{}", name)))
+
+
+def card(name: str, version: int) -> Flow:
+    """Shows what one version of a head says of itself."""
+    return ask(Call("GET", path_of("/v1/heads/{}/versions/{}", name, version)))
+
+
+def suspects(name: str, version: int, *, limit: int = 50) -> Flow:
+    """Names training images whose label is in doubt, and those that are nearly the same."""
+    path = path_of("/v1/heads/{}/versions/{}/suspects", name, version)
+    return ask(Call("GET", f"{path}?limit={limit:d}"))
+
+
+def report(name: str, version: int | None = None) -> Asking[str]:
+    """Reports how good a version is, as a page of HTML; None is the champion or newest."""
+    if version is None:
+        version = shown_version((yield from head(name)))
+    return (
+        yield from ask_page(Call("GET", path_of("/v1/heads/{}/versions/{}/report", name, version)))
+    )
+
+
+def shown_version(head: Answer) -> int:
+    """The version of a head that is meant where none is named."""
+    version: int = head["champion"] or head["versions"][-1]["version"]
+    return version
+
+
+def promote(name: str, version: int, *, alias: str = "champion", reason: str = "") -> Flow:
+    """Points an alias to a version; the champion answers where no version is named."""
+    body = {"version": version, "reason": reason}
+    return ask(json_call("PUT", path_of("/v1/heads/{}/aliases/{}", name, alias), body))
+
+
+def history(name: str) -> Flow:
+    """Shows who moved which alias of a head when."""
+    return ask(Call("GET", path_of("/v1/heads/{}/history", name)))
+
+
+def delete_head(name: str) -> Flow:
+    """Deletes a head with all its versions."""
+    return ask(Call("DELETE", path_of("/v1/heads/{}", name)))
+
+
+def delete_version(name: str, version: int) -> Flow:
+    """Deletes one version of a head."""
+    return ask(Call("DELETE", path_of("/v1/heads/{}/versions/{}", name, version)))
