@@ -61,13 +61,18 @@ def suspects(name: str, version: int, *, limit: int = 50) -> Flow:
     return ask(Call("GET", f"{path}?limit={limit:d}"))
 
 
-def report(name: str, version: int | None = None) -> Asking[str]:
-    """Reports how good a version is, as a page of HTML; None is the champion or newest."""
+def report(name: str, version: int | None = None, *, pictures: bool = True) -> Asking[str]:
+    """Reports how good a version is, as a page of HTML.
+
+    Args:
+        name: of the head.
+        version: None is the champion or newest.
+        pictures: whether images of the dataset may be in the page.
+    """
     if version is None:
         version = shown_version((yield from head(name)))
-    return (
-        yield from ask_page(Call("GET", path_of("/v1/heads/{}/versions/{}/report", name, version)))
-    )
+    path = path_of("/v1/heads/{}/versions/{}/report", name, version)
+    return (yield from ask_page(Call("GET", f"{path}?pictures={str(pictures).lower()}")))
 
 
 def shown_version(head: Answer) -> int:

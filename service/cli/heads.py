@@ -171,6 +171,9 @@ def report(
         Path | None,
         typer.Option(metavar="FILE", help="Where to; report-HEAD-VERSION.html by default."),
     ] = None,
+    pictures: Annotated[
+        bool, typer.Option(help="Show images of the dataset; leave them out to pass it on.")
+    ] = True,
     server: Server = None,
     key: Key = None,
 ) -> None:
@@ -180,7 +183,7 @@ def report(
     name, version = _reference(head)
     with session(context, server, key) as client:
         version = shown_version(client.head(name)) if version is None else version
-        page = client.report(name, version)
+        page = client.report(name, version, pictures=pictures)
     place = out or Path(f"report-{name}-{version}.html")
     place.write_text(page, "utf-8")
     typer.echo(str(place.absolute()))

@@ -11,7 +11,7 @@ from service.catalog import Job
 from service.http.answers import answer
 from service.product import DEFAULT_WORKSPACE, Product
 from service.report import POLICY
-from service.workflows import heads, learn, suspects
+from service.workflows import heads, learn, report, suspects
 
 router = APIRouter(prefix="/v1", tags=["heads"])
 
@@ -72,9 +72,10 @@ def show_suspects(
 
 
 @router.get("/heads/{head}/versions/{version}/report", response_class=HTMLResponse)
-def show_report(request: Request, head: str, version: int) -> Response:
+def show_report(request: Request, head: str, version: int, *, pictures: bool = True) -> Response:
     """Reports how good one version is, as a page of HTML that stands alone and prints well."""
-    page = heads.report(request.app.state.product, DEFAULT_WORKSPACE, head, version)
+    product: Product = request.app.state.product
+    page = report.report(product, DEFAULT_WORKSPACE, head, version, pictures=pictures)
     return HTMLResponse(page, headers={"Content-Security-Policy": POLICY})
 
 

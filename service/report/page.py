@@ -1,18 +1,19 @@
 """The page of a report, section by section, and its style. Knows no catalog, no route, no file.
 
-The same version always gives the same page: nothing of the day it was asked for is in it.
+The same version and images give the same page: nothing of the day it was asked for is in it.
 """
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from classifiers.card import Card
-from service.report import tables, words
+from service.report import gallery, tables, words
 from service.report.curves import Float32, Int32, of_truth, roc, set_sizes
+from service.report.gallery import Gallery
 from service.report.markup import Markup, element, joined
 from service.report.pictures import (
     BLUE,
@@ -21,37 +22,12 @@ from service.report.pictures import (
     reliability_picture,
     roc_picture,
 )
+from service.report.style import POLICY, STYLE
 from service.version import VERSION
 
 MOST_CURVES = 10
 SMALL, LARGE = 160, 300
 """Pixels of a curve among several, and of one alone."""
-
-POLICY = "default-src 'none'; style-src 'unsafe-inline'"
-"""Nothing is loaded and nothing runs, whatever the page holds."""
-
-STYLE = """
-:root{color-scheme:light}
-body{font:15px/1.5 system-ui,sans-serif;color:#222;background:#fff;max-width:820px;
-margin:0 auto;padding:24px}
-h1{font-size:26px;margin:0}h2{font-size:18px;margin:30px 0 8px;border-bottom:1px solid #ccc}
-h1,li,dd,p,.facts td,th[scope=row]{overflow-wrap:anywhere}th[scope=row]{min-width:9em}
-p{margin:8px 0}.quiet{color:#555;font-size:13px}
-.verdict{border:2px solid #222;border-left-width:10px;padding:8px 16px;margin:16px 0}
-.good{border-color:#0072b2}.bad{border-color:#d55e00;border-style:double;border-width:6px}
-.verdict strong{font-size:18px}
-table{border-collapse:collapse;margin:8px 0;font-size:14px}
-th,td{padding:4px 10px;text-align:left;vertical-align:top;border-bottom:1px solid #ddd}
-th{font-weight:600}.numbers td,.numbers thead th+th{text-align:right;white-space:nowrap}
-.matrix td,.matrix thead th+th{text-align:center}.matrix small{display:block;font-size:11px}
-.facts th{white-space:nowrap}.facts td{font-family:ui-monospace,monospace;font-size:12px}
-.pictures{display:flex;flex-wrap:wrap;gap:8px}
-dt{font-weight:600;margin-top:8px}dd{margin:0}
-@page{size:A4;margin:15mm}
-@media print{body{max-width:none;padding:0;font-size:10pt}table{font-size:9pt}th,td{padding:3px 7px}
-*{print-color-adjust:exact;-webkit-print-color-adjust:exact}
-svg,table,.verdict,dd{break-inside:avoid}h2,dt{break-after:avoid}}
-"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,6 +41,7 @@ class Subject:
         card: what it says of itself.
         probabilities: float32 (n_images, n_classes), out of fold.
         truth: int32 (n_images,), class numbers.
+        gallery: images that a person should look at.
     """
 
     name: str
@@ -74,6 +51,7 @@ class Subject:
     card: Card
     probabilities: Float32
     truth: Int32
+    gallery: Gallery = field(default_factory=Gallery)
 
 
 def write_report(subject: Subject) -> str:
@@ -98,6 +76,8 @@ def write_report(subject: Subject) -> str:
         _reliability,
         _truth,
         _sets,
+        _novelty,
+        _labels,
         _definitions,
         _provenance,
     )
@@ -219,6 +199,26 @@ def _sets(subject: Subject) -> Markup:
     ]
     said = f"With each answer comes the set of labels that holds the true one in about {asked}."
     return _section("Prediction sets", element("p", said), tables.table(("", ""), rows, "numbers"))
+
+
+def _novelty(subject: Subject) -> Markup:
+    said = (
+        "With each answer comes how usual the image is among those it learnt from, as the share "
+        "of them, held out, that were at least as strange. At 0.05 or less the answer is marked "
+        "“unlike”: about 5 in 100 images of the learnt kind are, and nearly all of another kind. "
+        f"{subject.card.novelty.distances} images show how strange is usual."
+    )
+    pictures = gallery.strange(subject.gallery)
+    return _section("Images unlike those it learnt from", element("p", said), *pictures)
+
+
+def _labels(subject: Subject) -> Markup:
+    return _section(
+        "Labels to look at again",
+        *gallery.doubted(subject.gallery),
+        element("h3", "Copies"),
+        *gallery.copies(subject.gallery),
+    )
 
 
 def _cautions(subject: Subject) -> Markup:

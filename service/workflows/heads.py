@@ -6,7 +6,6 @@ from service.catalog import CHAMPION, HeadEntry, Version
 from service.errors import NotFound
 from service.names import check_alias
 from service.product import Product
-from service.report import Subject, write_report
 
 
 def list_all(product: Product, workspace: str) -> dict[str, Any]:
@@ -31,23 +30,6 @@ def card(product: Product, workspace: str, name: str, version: int) -> dict[str,
         "dataset": found.dataset,
         "registered": found.created,
     }
-
-
-def report(product: Product, workspace: str, name: str, version: int) -> str:
-    """The answer of `GET /v1/heads/{h}/versions/{v}/report`: how good it is, as a page of HTML."""
-    found = find_version(product, workspace, name, version)
-    head = product.workspaces[workspace].zoo.load(found.artefact)
-    return write_report(
-        Subject(
-            name,
-            version,
-            found.dataset,
-            found.artefact,
-            head.card,
-            head.arrays["out_of_fold"],
-            head.arrays["true_classes"],
-        )
-    )
 
 
 def find_version(product: Product, workspace: str, name: str, version: int) -> Version:
