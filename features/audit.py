@@ -16,7 +16,7 @@ def disagreements(records: Records, view: View) -> Iterator[str]:
     if len(set(in_index)) < len(in_index):
         yield f"index: {len(in_index) - len(set(in_index))} rows repeat a digest"
     try:
-        view.units()
+        view.units(view.live)
     except MirrorDamaged as error:
         yield f"index: {error}"
     for name in records.table.missing():

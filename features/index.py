@@ -2,10 +2,11 @@
 
 FAISS proposes, in float32, every row that could be among the k best; the caller scores these again
 with `cosines` from what is on record. So the answer does not depend on where a row lies or how a
-processor adds, and equal vectors have equal scores. An approximate index would be one more
-`Proposer`, for stores where the scan of all rows takes too long (100,000 rows: about 20 ms).
+processor adds, and equal vectors have equal scores. Where the scan of all rows takes too long
+(100,000 rows: about 20 ms), `codes` has a quicker `Proposer`.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -23,26 +24,30 @@ Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
 
 
+Units = Callable[[Int64], Float32]
+"""Given rows that will be looked at, all units: float32 (n, dim), each of length 1 or 0."""
+
+
 class Proposer(Protocol):
     """Finds rows worth scoring."""
 
-    def __call__(self, units: Float32, rows: Int64, query: Float32, k: int) -> Int64:
+    def __call__(self, units: Units, rows: Int64, query: Float32, k: int) -> Int64:
         """Return rows among which the k best are, ties for the last place included.
 
         Args:
-            units: float32 (n, dim), each of length 1 or 0.
-            rows: int64 (m,), the rows of `units` that may be found.
+            units: gives the vectors.
+            rows: int64 (m,), the rows that may be found, ascending.
             query: float32 (dim,).
             k: how many hits are wanted, at least 1.
         """
 
 
-def propose(units: Float32, rows: Int64, query: Float32, k: int) -> Int64:
+def propose(units: Units, rows: Int64, query: Float32, k: int) -> Int64:
     """Propose by scanning all allowed rows; see `Proposer`."""
-    target = unit(query[np.newaxis])
+    vectors, target = units(rows), unit(query[np.newaxis])
     wanted = k + _SPARE
     while wanted < len(rows):
-        scores, found = _scan(units, rows, target, wanted)
+        scores, found = _scan(vectors, rows, target, wanted)
         enough = scores[k - 1] - MARGIN
         if scores[-1] < enough:
             close: Int64 = found[scores >= enough]

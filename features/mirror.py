@@ -25,7 +25,7 @@ import numpy as np
 from features.disk import make_folder, reaching
 from features.index import unit
 from features.keys import EmbeddingSpace, Float32
-from features.view import KEY_BYTES, KINDS, STATE, State, View
+from features.view import CODES, KEY_BYTES, KINDS, STATE, State, View
 
 Part = tuple[list[str], Float32]
 """Some records: their digests, and float32 (n, width)."""
@@ -96,7 +96,7 @@ class Mirror:
     def sweep(self, state: State) -> None:
         """Delete every generation but this one."""
         with reaching(self.folder):
-            for kind in KINDS:
+            for kind in (*KINDS, CODES):
                 for path in self.folder.glob(f"*.{kind}"):
                     if path != self._path(state, kind):
                         path.unlink(missing_ok=True)

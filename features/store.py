@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from features.audit import disagreements
+from features.coded import Coded
 from features.errors import FeatureError, StoreUnavailable, UnknownDigest
-from features.index import Int64, cosines, propose
+from features.index import Int64, cosines
 from features.keys import EmbeddingSpace, Float32, Vectors, is_digest
 from features.sync import ATTEMPTS, Synced
 from features.table import Conflict, TableFile
@@ -75,6 +76,7 @@ class FeatureStore:
         self.space = space
         self._compact_after = compact_after_files
         self._synced = Synced(uri, index_dir, space, storage_options)
+        self._coded = Coded(index_dir)
 
     def __len__(self) -> int:
         return len(self._synced.current())
@@ -135,7 +137,9 @@ class FeatureStore:
         among: Collection[str] | None = None,
         exclude: Collection[str] = (),
     ) -> list[Hit]:
-        """Return the k nearest records, best first, those of equal score by digest. Exact.
+        """Return the k nearest records, best first, those of equal score by digest.
+
+        Exact up to `coded.LARGE` records, and among few; of more, nearly all of the best are found.
 
         Args:
             query: float32 (dim,), of any length.
@@ -149,10 +153,13 @@ class FeatureStore:
         for _ in range(ATTEMPTS):
             view = self._synced.current()
             try:
-                rows = _allowed(view, among, exclude)
+                rows = view.live if among is None else np.unique(view.rows(among))
+                left_out = view.rows(exclude)
                 if k < 1 or not len(rows):
                     return []
-                return self._score(view, propose(view.units(), rows, query, k), query)[:k]
+                propose = self._coded.proposer(view)
+                found = propose(view.units, rows, query, k + len(left_out))
+                return self._score(view, found[~np.isin(found, left_out)], query)[:k]
             except MirrorDamaged:
                 self._synced.recover(view)
         raise self._unreadable()
@@ -168,6 +175,26 @@ class FeatureStore:
     def compact(self) -> None:
         """Merge small files, renumber the index, and delete what nothing refers to."""
         self._synced.changing(self._compact)
+
+    def tend(self) -> bool:
+        """Do what makes later searches quick, if it is due; say whether it was.
+
+        Takes half a minute for a million records, without keeping anybody waiting. Call it now and
+        then where there is time.
+        """
+        view = self._synced.current()
+        try:
+            codes = self._coded.due(view)
+        except MirrorDamaged:
+            return False  # something was erased meanwhile, or a search will find the damage
+
+        def write(now: View) -> bool:
+            same = now.state.generation == view.state.generation
+            if same and codes is not None:
+                self._coded.write(now, codes)
+            return same
+
+        return codes is not None and self._synced.changing(write)
 
     def close(self) -> None:
         """Let go of the files; the store cannot be used afterwards. Nothing needs to be saved."""
@@ -206,9 +233,12 @@ class FeatureStore:
         records, mirror = self._synced.records, self._synced.mirror
         found, commit = records.erase(digests)
         if found:
+            codes = self._coded.drop(view)
             view = self._synced.publish(mirror.erase(view, found), commit)
             if view.state.erased > max(_MANY_ERASED, len(view)):
                 view = self._synced.rebuild()
+            elif codes is not None:
+                self._coded.write(view, codes)
         # Always: an earlier call may have been killed before it came this far.
         records.table.sweep(commit.removed)
         mirror.sweep(view.state)
@@ -261,13 +291,3 @@ class FeatureStore:
         folder = str(self._synced.mirror.folder)
         hint = "Look at the disk under this folder; the records themselves are not there."
         return StoreUnavailable(folder, "the index is damaged again and again", hint=hint)
-
-
-def _allowed(view: View, among: Collection[str] | None, exclude: Collection[str]) -> Int64:
-    """Return the rows that may be found: int64 (m,)."""
-    if among is None and not exclude:
-        return view.live
-    chosen = np.zeros(view.state.rows, np.bool_)
-    chosen[view.live if among is None else view.rows(among)] = True
-    chosen[view.rows(exclude)] = False
-    return np.flatnonzero(chosen)

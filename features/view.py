@@ -23,6 +23,8 @@ FORMAT = 1
 
 STATE = "state.json"
 KINDS = ("keys", "rows", "units")
+CODES = "codes"
+"""A file that a generation may have besides, see `features/coded.py`."""
 DIGEST_BYTES, KEY_BYTES = 32, 40
 
 _ERASED = "0" * 2 * DIGEST_BYTES
@@ -66,8 +68,8 @@ class Generation:
         self.digests: list[str] = []
         self.crcs = array("I")
         """Two for each row: of its vectors and of its unit."""
-        self._units: Float32 = np.empty((0, space.dim), np.float32)
-        self._checked = 0
+        self._mapped = np.empty((0, space.dim), np.float32), np.zeros(0, np.bool_)
+        """All units, and whether each has been checked."""
         self._files: dict[str, int] = {}
         finalize(self, _close, self._files)
         for kind in KINDS:
@@ -103,23 +105,26 @@ class Generation:
         length = os.preadv(self._files["rows"], [out], row * len(out))
         return length == len(out) and zlib.crc32(out) == self.crcs[2 * row]
 
-    def units(self, rows: int) -> Float32:
+    def units(self, rows: int, used: Int64) -> Float32:
         """Return the first units, mapped: float32 (rows, dim); see `View.units`."""
         if not self._is_long_enough(rows):
             raise MirrorDamaged("a file has lost its end")
-        if len(self._units) < rows:
+        units, checked = self._mapped
+        if len(units) < rows:
             # The file is longer than what is in use, so this is done again only now and then.
             mapped = mmap.mmap(self._files["units"], 0, access=mmap.ACCESS_READ)
             count = len(mapped) // (4 * self.space.dim)
             whole = np.frombuffer(mapped, np.float32, count * self.space.dim)
-            self._units = whole.reshape(count, self.space.dim)
-        units = self._units[:rows]
+            units = whole.reshape(count, self.space.dim)
+            checked = np.concatenate((checked, np.zeros(count - len(checked), np.bool_)))
+            self._mapped = units, checked
         # A damaged unit would hide its record from every search, and nobody would see it missing.
-        for row in range(self._checked, rows):
-            if self.digests[row] != _ERASED and zlib.crc32(units[row]) != self.crcs[2 * row + 1]:
+        new = used[~checked[used]]
+        for row in new.tolist():
+            if zlib.crc32(units[row]) != self.crcs[2 * row + 1]:
                 raise MirrorDamaged("a unit is not what was written")
-        self._checked = max(self._checked, rows)
-        return units
+        checked[new] = True
+        return units[:rows]
 
     def _is_long_enough(self, rows: int) -> bool:
         widths = {"rows": 4 * self.space.width, "units": 4 * self.space.dim}
@@ -204,13 +209,16 @@ class View:
         matrix.setflags(write=False)
         return matrix
 
-    def units(self) -> Float32:
+    def units(self, used: Int64) -> Float32:
         """Return the embeddings scaled to length 1, by row: float32 (rows, dim), mapped.
+
+        Args:
+            used: int64 (m,), the rows that will be looked at; each is checked once.
 
         Raises:
             MirrorDamaged: one of them is not what was written, or erased since the view was made.
         """
-        return self.generation.units(self.state.rows)
+        return self.generation.units(self.state.rows, used)
 
 
 def _continues(earlier: State, later: State) -> bool:

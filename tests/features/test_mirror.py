@@ -31,7 +31,7 @@ def test_a_view_finds_and_reads_what_was_built(mirror: Mirror) -> None:
     view = mirror.view()
     assert view.find([name(3), name(9)]) == {name(3): 3}
     assert np.array_equal(view.read([4, 0]), made(5).matrix()[[4, 0]])
-    assert np.allclose(np.linalg.norm(view.units(), axis=1), 1)
+    assert np.allclose(np.linalg.norm(view.units(view.live), axis=1), 1)
     assert view.live.tolist() == [0, 1, 2, 3, 4]
     assert view.state.files == ("a file",)
 
@@ -64,17 +64,17 @@ def test_an_older_view_does_not_see_what_was_added_later(mirror: Mirror) -> None
     assert newer.find([name(7)]) == {name(7): 5}
     assert older.find([name(7)]) == {}
     assert older.rows([name(7)]).tolist() == []
-    assert len(older.units()) == len(older) == 5
+    assert len(older.units(older.live)) == len(older) == 5
     assert np.array_equal(older.read([2]), newer.read([2]))
 
 
 def test_a_later_view_reads_only_what_is_new(mirror: Mirror) -> None:
     older = mirror.view()
-    units = older.units()
+    units = older.units(older.live)
     add(mirror, older, 7, 8)
     newer = mirror.view(older)
     assert newer.generation is older.generation
-    assert np.shares_memory(units, newer.units()), "the units were mapped again"
+    assert np.shares_memory(units, newer.units(newer.live)), "the units were mapped again"
     assert len(mirror.view(newer)) == 7
 
 
@@ -84,11 +84,13 @@ def test_units_are_mapped_again_when_there_is_no_more_room(
     monkeypatch.setattr(mirror_module, "_SPARE_UNITS", 2)
     view = mirror.view()
     for number in range(5, 12):
-        view.units()
+        view.units(view.live)
         add(mirror, view, number)
         view = mirror.view(view)
     wanted = np.concatenate([made(1, number).embeddings for number in range(5, 12)])
-    assert np.allclose(view.units()[5:], wanted / np.linalg.norm(wanted, axis=1, keepdims=True))
+    assert np.allclose(
+        view.units(view.live)[5:], wanted / np.linalg.norm(wanted, axis=1, keepdims=True)
+    )
 
 
 def test_an_erased_row_is_damage_to_an_older_view_and_unknown_to_a_later_one(
@@ -99,12 +101,12 @@ def test_an_erased_row_is_damage_to_an_older_view_and_unknown_to_a_later_one(
     with pytest.raises(MirrorDamaged):
         older.read([1, 2])
     with pytest.raises(MirrorDamaged):
-        older.units()
+        older.units(older.live)
     assert np.array_equal(older.read([1]), made(5).matrix()[[1]])
     newer = mirror.view(older)
     assert newer.find([name(2)]) == {}
     assert newer.live.tolist() == [0, 1, 3, 4]
-    assert len(newer.units()) == 5
+    assert len(newer.units(newer.live)) == 5
     add(mirror, newer, 2)
     assert mirror.view(newer).find([name(2)]) == {name(2): 5}
 
@@ -114,7 +116,7 @@ def test_a_view_outlives_the_files_it_was_made_of(mirror: Mirror, tmp_path: Path
     mirror.build("table", 2, [], [(names(1), made(1, 9).matrix())])
     assert len(list(tmp_path.glob("*.rows"))) == 1
     assert np.array_equal(view.read([3]), made(5).matrix()[[3]])
-    assert len(view.units()) == 5
+    assert len(view.units(view.live)) == 5
     assert mirror.view(view).live.tolist() == [0]
 
 
