@@ -16,6 +16,7 @@ from uuid import uuid4
 import structlog
 
 from classifiers.errors import TrainingCancelled
+from features.errors import FeatureError
 from service.catalog import Job, Jobs
 from service.logs import configure_logs
 from service.names import trainer_prefix
@@ -31,6 +32,7 @@ log = structlog.get_logger("trainer")
 REPORT_EVERY_S = 0.1
 BEAT_EVERY_S = 2.0
 RECOVER_EVERY_S = 5.0
+TEND_EVERY_S = 10.0
 
 NICENESS = 10
 """Training gives way to predictions where both want the processor."""
@@ -60,7 +62,7 @@ class Trainer:
         self._recover(self._prefix)
         for workspace in self._product.catalog.workspaces():
             heads.sweep(self._product, workspace)
-        recovered = time.monotonic()
+        recovered = tended = time.monotonic()
         while not self._stopping.is_set():
             job = self._jobs.claim(self._owner)
             if job is not None:
@@ -69,6 +71,9 @@ class Trainer:
             if time.monotonic() - recovered > RECOVER_EVERY_S:
                 self._recover(None)
                 recovered = time.monotonic()
+            if time.monotonic() - tended > TEND_EVERY_S:
+                self.tend()
+                tended = time.monotonic()
             self._stopping.wait(self._product.settings.job_poll_ms / 1000)
 
     def work(self, job: Job) -> None:
@@ -92,6 +97,16 @@ class Trainer:
                 bound.exception("job failed")
             else:
                 bound.info("job failed", code=said["code"])
+
+    def tend(self) -> None:
+        """Does what makes searches quick, where it is due."""
+        for workspace in self._product.catalog.workspaces():
+            try:
+                if self._product.workspaces[workspace].store.tend():
+                    log.info("codes written", workspace=workspace)
+            except FeatureError as error:
+                # Searches go on without; what is wrong with the store, they say as well.
+                log.warning("codes not written", workspace=workspace, reason=str(error))
 
     def _recover(self, prefix: str | None) -> None:
         stale_s = self._product.settings.job_stale_s

@@ -29,7 +29,7 @@ HEAVY = {
     "torchvision": {"features/networks.py"},
     "timm": {"features/networks.py"},
     "openvino": {"features/engine.py"},
-    "faiss": {"features/index.py"},
+    "faiss": {"features/codes.py", "features/index.py"},
     "deltalake": {"features/table.py", "features/storage.py"},
     "pyarrow": {
         *("features/table.py", "features/storage.py", "features/columns.py"),

@@ -23,6 +23,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(coded, "LARGE", 2000)
     monkeypatch.setattr(coded, "TAIL", 100)
     monkeypatch.setattr(codes, "FEW", 300)
+    monkeypatch.setattr(codes, "CANDIDATES", 60)
+    monkeypatch.setattr(codes, "_PER_HIT", 6)
 
 
 def clustered(n: int, dim: int, seed: int = 0) -> Float32:
@@ -69,6 +71,13 @@ def test_filters_keep_the_recall(learnt: Codes, units: Float32) -> None:
     for share in (0.5, 0.15, 0.02):
         rows = np.flatnonzero(generator.random(N) < share)
         assert recall(learnt, units, rows, QUERIES[:15]) >= 0.98
+
+
+def test_a_row_that_may_not_be_found_is_not_proposed_for_having_a_code(units: Float32) -> None:
+    every = np.arange(N)
+    made = Codes.learn(lambda _: units, every[every != 6], N)
+    rows = every[every != 5]
+    assert 5 not in made(lambda _: units, rows, units[5], 3)
 
 
 def test_rows_without_a_code_are_found_exactly(learnt: Codes, units: Float32) -> None:
@@ -150,6 +159,18 @@ def test_what_is_new_is_found_at_once_and_coded_later(store: FeatureStore, tmp_p
     (data,) = code_files(tmp_path)
     assert len(Codes.from_bytes(data)) == 2620
     assert store.search(new.embeddings[7], 1)[0].digest == digests(120, start=2500)[7]
+
+
+def test_codes_made_by_another_process_are_taken_up(store: FeatureStore, tmp_path: Path) -> None:
+    reader = coded.Coded(tmp_path / "index")
+    view = store._synced.current()
+    before = reader.codes(view)
+    store.put(digests(120, start=2500), vectors(120, seed=5))
+    store.tend()
+    after = reader.codes(view)
+    assert before is not None
+    assert after is not None
+    assert (before.covered, after.covered) == (2500, 2620)
 
 
 def test_an_erased_record_is_never_found_and_its_code_is_gone(

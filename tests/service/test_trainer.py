@@ -10,6 +10,7 @@ import pytest
 from in_process import teach, work
 from live_server import picture
 
+from features.errors import StoreUnavailable
 from service.catalog import Job
 from service.product import Product, Upload
 from service.schemas import LearnOptions
@@ -203,3 +204,32 @@ def test_artefacts_that_no_version_uses_are_swept_when_a_trainer_starts(product:
     stopping.set()
     thread.join()
     assert set(zoo.artefacts()) == kept - {version.artefact}
+
+
+def test_an_idle_trainer_writes_the_codes_that_a_large_store_needs(
+    product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("features.coded.LARGE", 10)
+    monkeypatch.setattr("service.trainer.TEND_EVERY_S", 0.0)
+    folder = product.settings.home / "index" / W / product.space.id
+    stopping = Event()
+    thread = threading.Thread(target=Trainer(product, stopping).run)
+    thread.start()
+    try:
+        deadline = time.monotonic() + 20
+        while not list(folder.glob("*.codes")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+    finally:
+        stopping.set()
+        thread.join()
+    assert list(folder.glob("*.codes"))
+
+
+def test_a_store_that_cannot_be_tended_stops_no_trainer(
+    product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> bool:
+        raise StoreUnavailable("somewhere", "the disk is full", hint="Free some space.")
+
+    monkeypatch.setattr(product.workspaces[W].store, "tend", refuse)
+    Trainer(product, Event()).tend()
