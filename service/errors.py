@@ -8,6 +8,7 @@ ServiceError                    detail, hint, problems
 ├── ArchiveRejected             a zip or tar that is refused whole
 ├── RequestTooLarge             more bytes or parts than the settings allow
 ├── NothingAnswered             not one image of a prediction could be answered
+├── ClientGone                  nobody waits for the answer any more
 └── CatalogUnavailable          the catalog cannot be read or written
 """
 
@@ -96,6 +97,15 @@ class NothingAnswered(ServiceError):
             problems=problems,
         )
         self.answer = answer
+
+
+class ClientGone(ServiceError):
+    """Nobody waits for the answer any more; the work was not begun."""
+
+    code = "client_gone"
+
+    def __init__(self) -> None:
+        super().__init__("The connection was closed before the answer.", hint="Ask again.")
 
 
 class CatalogUnavailable(ServiceError):

@@ -33,6 +33,8 @@ STATUSES: dict[type[Exception], tuple[int, str, str]] = {
     own.ArchiveRejected: (422, "archive_rejected", "The archive is refused"),
     own.RequestTooLarge: (413, "request_too_large", "The request is too large"),
     own.NothingAnswered: (422, "nothing_answered", "Nothing could be answered"),
+    # No standard status says so; this one is what proxies log. Nobody reads it but the metrics.
+    own.ClientGone: (499, "client_gone", "The client has gone"),
     own.CatalogUnavailable: (503, "catalog_unavailable", "The catalog cannot be used"),
 }
 """Error class → (HTTP status, code, title). A class that is missing takes its parent's row."""

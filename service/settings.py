@@ -67,6 +67,17 @@ class Settings(BaseSettings):
         ge=1,
         description="Images that may wait for the engine before requests are answered 503.",
     )
+    answer_threads: int = Field(
+        default=16, ge=1, description="Predictions, embeddings and searches worked on at once."
+    )
+    ingest_threads: int = Field(
+        default=4, ge=1, description="Requests that bring images or labels, worked on at once."
+    )
+    max_waiting_requests: int = Field(
+        default=256,
+        ge=0,
+        description="Requests of either kind that may wait their turn; more are answered 503.",
+    )
     max_batch: int = Field(default=16, ge=1, description="Most images in one forward pass.")
     request_timeout_s: float = Field(
         default=300.0, gt=0, description="Longest time one request may take, in seconds."

@@ -46,6 +46,7 @@ UNITS = {
     "ingest": "images",
     "images": "images",
     "batch": "images",
+    "requests": "requests",
 }
 """The last word of a setting's name → its unit."""
 

@@ -7,6 +7,7 @@ from fastapi_offline import FastAPIOffline
 from service.http import datasets, heads, images
 from service.http.answers import add_refusals, answer
 from service.http.edge import Edge
+from service.http.gate import Gates
 from service.metrics import PrometheusMetrics
 from service.product import Product
 from service.settings import Settings
@@ -22,6 +23,7 @@ def create_app(settings: Settings, metrics: PrometheusMetrics) -> FastAPI:
     """The application; `app.state.product` must be set before its first request."""
     app = FastAPIOffline(title="Penultimate", version=VERSION, description=DESCRIPTION)
     app.state.product = None
+    app.state.gates = Gates.of(settings)
     app.include_router(images.router)
     app.include_router(datasets.router)
     app.include_router(heads.router)

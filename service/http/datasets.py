@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from starlette.concurrency import run_in_threadpool
 
 from service import schemas
 from service.archives import ArchiveLimits, read_archive
 from service.errors import InvalidRequest
 from service.http.answers import answer
 from service.http.forms import Form, read_form, read_json
+from service.http.gate import TakingIn
 from service.http.openapi import body_of, form_field
 from service.product import DEFAULT_WORKSPACE, Product
 from service.settings import Settings
@@ -41,14 +41,12 @@ def delete_dataset(request: Request, dataset: str) -> Response:
 
 
 @router.put("/{dataset}/labels")
-async def put_labels(request: Request, dataset: str) -> Response:
+async def put_labels(request: Request, dataset: str, turn: TakingIn) -> Response:
     """Sets labels and groups of images that the dataset holds."""
     changes = await read_json(request, schemas.LabelChanges)
     entries = [entry.model_dump(exclude_unset=True) for entry in changes.labels]
     product: Product = request.app.state.product
-    return answer(
-        await run_in_threadpool(datasets.relabel, product, DEFAULT_WORKSPACE, dataset, entries)
-    )
+    return answer(await turn.run(datasets.relabel, product, DEFAULT_WORKSPACE, dataset, entries))
 
 
 @router.post(
@@ -65,13 +63,13 @@ async def put_labels(request: Request, dataset: str) -> Response:
         required=[],
     ),
 )
-async def add_images(request: Request, dataset: str) -> Response:
+async def add_images(request: Request, dataset: str, turn: TakingIn) -> Response:
     """Adds labelled images, as files or as one archive; the dataset is made if it is new."""
     product: Product = request.app.state.product
     settings = product.settings
     async with read_form(request, max_files=settings.max_images_per_ingest) as form:
         uploads = _uploads(form, settings)
-        return answer(await run_in_threadpool(ingest, product, DEFAULT_WORKSPACE, dataset, uploads))
+        return answer(await turn.run(ingest, product, DEFAULT_WORKSPACE, dataset, uploads))
 
 
 def _uploads(form: Form, settings: Settings) -> Iterator[LabelledUpload]:

@@ -4,11 +4,11 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from starlette.concurrency import run_in_threadpool
 
 from service import schemas
 from service.http.answers import answer
 from service.http.forms import is_json, read_form, read_json
+from service.http.gate import Answering
 from service.http.openapi import body_of, form_field
 from service.product import DEFAULT_WORKSPACE, Product
 from service.workflows import embed, erase, predict, search
@@ -32,13 +32,13 @@ IMAGES = form_field("1 to 64 image files", "binary", many=True)
         json=schemas.PredictDigests,
     ),
 )
-async def predict_images(request: Request) -> Response:
+async def predict_images(request: Request, turn: Answering) -> Response:
     """Asks many heads about images, at the cost of one look at each image."""
     product: Product = request.app.state.product
     if is_json(request):
         query = await read_json(request, schemas.PredictDigests)
         return answer(
-            await run_in_threadpool(
+            await turn.run(
                 predict.predict_digests,
                 product,
                 DEFAULT_WORKSPACE,
@@ -53,7 +53,7 @@ async def predict_images(request: Request) -> Response:
         evidence = form.whole("evidence", 0, low=0, high=schemas.MAX_EVIDENCE)
         remember = form.truth("remember", default=True)
     return answer(
-        await run_in_threadpool(
+        await turn.run(
             predict.predict_images,
             product,
             DEFAULT_WORKSPACE,
@@ -70,15 +70,15 @@ async def predict_images(request: Request) -> Response:
     response_model=schemas.EmbedAnswer,
     openapi_extra=body_of({"images": IMAGES}, required=["images"]),
 )
-async def embed_images(request: Request) -> Response:
+async def embed_images(request: Request, turn: Answering) -> Response:
     """Gives the vectors of images, as JSON or as an Arrow stream."""
     product: Product = request.app.state.product
     async with read_form(request, max_files=schemas.MAX_IMAGES) as form:
         uploads = form.uploads("images", at_most=schemas.MAX_IMAGES)
     if embed.ARROW in request.headers.get("accept", ""):
-        stream = await run_in_threadpool(embed.embed_arrow, product, DEFAULT_WORKSPACE, uploads)
+        stream = await turn.run(embed.embed_arrow, product, DEFAULT_WORKSPACE, uploads)
         return Response(stream, media_type=embed.ARROW)
-    return answer(await run_in_threadpool(embed.embed, product, DEFAULT_WORKSPACE, uploads))
+    return answer(await turn.run(embed.embed, product, DEFAULT_WORKSPACE, uploads))
 
 
 @router.post(
@@ -95,12 +95,12 @@ async def embed_images(request: Request) -> Response:
         json=schemas.SearchQuery,
     ),
 )
-async def search_images(request: Request) -> Response:
+async def search_images(request: Request, turn: Answering) -> Response:
     """Finds the images most similar to an image, a known digest or a vector."""
     product: Product = request.app.state.product
     if is_json(request):
         query = await read_json(request, schemas.SearchQuery)
-        return answer(await run_in_threadpool(_search_json, product, query))
+        return answer(await turn.run(_search_json, product, query))
     async with read_form(request, max_files=1) as form:
         upload = form.uploads("image", at_most=1)[0]
         filters: dict[str, Any] = {
@@ -109,7 +109,7 @@ async def search_images(request: Request) -> Response:
             "label": form.text("label"),
         }
     return answer(
-        await run_in_threadpool(search.search_image, product, DEFAULT_WORKSPACE, upload, **filters)
+        await turn.run(search.search_image, product, DEFAULT_WORKSPACE, upload, **filters)
     )
 
 

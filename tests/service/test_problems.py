@@ -41,6 +41,7 @@ RAISED: list[Exception] = [
     own.ArchiveRejected("a link", hint="plain files"),
     own.RequestTooLarge("big", hint="smaller"),
     own.NothingAnswered({"results": []}, [{"code": "not_an_image"}]),
+    own.ClientGone(),
     own.CatalogUnavailable("away", hint="wait"),
 ]
 
@@ -67,6 +68,7 @@ EXPECTED = {
     own.ArchiveRejected: (422, "archive_rejected"),
     own.RequestTooLarge: (413, "request_too_large"),
     own.NothingAnswered: (422, "nothing_answered"),
+    own.ClientGone: (499, "client_gone"),
     own.CatalogUnavailable: (503, "catalog_unavailable"),
 }
 

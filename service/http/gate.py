@@ -1,0 +1,128 @@
+"""How much work is let in at once: what is too much is refused before it costs anything.
+
+Light requests never wait behind heavy ones: these have threads of their own. Knows no routes.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from time import perf_counter
+from typing import Annotated, ParamSpec, TypeVar
+
+from anyio import CapacityLimiter, Semaphore, to_thread
+from fastapi import Depends, Request
+
+from features.errors import Overloaded
+from service.errors import ClientGone
+from service.settings import Settings
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_SMOOTHING = 0.05
+"""Weight of the latest request in the running estimate of the time that one takes."""
+
+_FIRST_GUESS_S = 0.05
+
+
+class Gate:
+    """Threads for one kind of work, and places for requests that wait for one of them.
+
+    Args:
+        threads: how many requests are worked on at once.
+        waiting: how many more may be inside.
+    """
+
+    def __init__(self, threads: int, waiting: int) -> None:
+        self._threads, self._places = threads, threads + waiting
+        # Waited for in place of the threads: who has gone by then is found out before one is used.
+        self._turns, self._limiter = Semaphore(threads), CapacityLimiter(threads)
+        self._inside = 0
+        self._seconds = _FIRST_GUESS_S
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Holds a place for a request.
+
+        Raises:
+            Overloaded: every place is taken; nothing of the request was read.
+        """
+        if self._inside >= self._places:
+            raise Overloaded(self._inside * self._seconds / self._threads)
+        self._inside += 1
+        try:
+            yield
+        finally:
+            self._inside -= 1
+
+    async def run(self, request: Request, work: Callable[[], T]) -> T:
+        """Runs blocking work in a thread when its turn comes.
+
+        Raises:
+            ClientGone: nobody waits for the answer any more; the work was not begun.
+        """
+        async with self._turns:
+            if await request.is_disconnected():
+                raise ClientGone
+            start = perf_counter()
+            try:
+                return await to_thread.run_sync(work, limiter=self._limiter)
+            finally:
+                self._seconds += _SMOOTHING * (perf_counter() - start - self._seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Gates:
+    """One gate for answers, one for images that come in to stay: neither keeps the other waiting.
+
+    Args:
+        answers: predict, embed, search.
+        intake: images and labels.
+    """
+
+    answers: Gate
+    intake: Gate
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Gates":
+        """The gates that the settings ask for."""
+        return cls(
+            Gate(settings.answer_threads, settings.max_waiting_requests),
+            Gate(settings.ingest_threads, settings.max_waiting_requests),
+        )
+
+
+class Turn:
+    """The place of one request at its gate.
+
+    Args:
+        request: whose it is.
+        gate: where it waits.
+    """
+
+    def __init__(self, request: Request, gate: Gate) -> None:
+        self._request, self._gate = request, gate
+
+    async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs blocking work when its turn comes; see `Gate.run`."""
+        return await self._gate.run(self._request, partial(work, *args, **kwargs))
+
+
+async def _answering(request: Request) -> AsyncIterator[Turn]:
+    gate: Gate = request.app.state.gates.answers
+    with gate.place():
+        yield Turn(request, gate)
+
+
+async def _taking_in(request: Request) -> AsyncIterator[Turn]:
+    gate: Gate = request.app.state.gates.intake
+    with gate.place():
+        yield Turn(request, gate)
+
+
+Answering = Annotated[Turn, Depends(_answering)]
+"""Lets a request in that wants an answer, or refuses it before its body is read."""
+
+TakingIn = Annotated[Turn, Depends(_taking_in)]
+"""Lets a request in that brings images or labels, or refuses it before its body is read."""

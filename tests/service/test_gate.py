@@ -1,0 +1,140 @@
+"""Overload: what is too much is refused at once, and what nobody waits for is not done."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+from in_process import Http, files, opened, refused, settings_of
+from live_server import picture
+
+THREADS, WAITING = 2, 3
+
+
+@pytest.fixture
+def http(home: Path) -> Iterator[Http]:
+    """A service with few places."""
+    few = {"answer_threads": THREADS, "ingest_threads": 1, "max_waiting_requests": WAITING}
+    with opened(settings_of(home, **few)) as http:
+        yield http
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[Event]:
+    """Predictions wait in their thread until the event is set."""
+    let_go = Event()
+    from service.workflows import predict
+
+    real = predict.predict_images
+
+    def slow(*args: Any, **kwargs: Any) -> Any:
+        assert let_go.wait(30)
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(predict, "predict_images", slow)
+    yield let_go
+    let_go.set()
+
+
+def asking(seed: int) -> tuple[str, str, dict[str, Any]]:
+    return "POST", "/v1/predict", {"files": files(picture("red", 500 + seed))}
+
+
+def test_requests_beyond_the_places_are_refused_at_once_and_the_others_answered(
+    http: Http, held: Event
+) -> None:
+    async def run() -> tuple[list[Any], float]:
+        tasks = [asyncio.create_task(http._send(*asking(n))) for n in range(THREADS + WAITING + 4)]
+        start = time.monotonic()
+        done, _ = await asyncio.wait(tasks, timeout=20, return_when=asyncio.FIRST_COMPLETED)
+        while len(done) < 4:
+            await asyncio.sleep(0.01)
+            done = {task for task in tasks if task.done()}
+        waited = time.monotonic() - start
+        held.set()
+        return [await task for task in tasks], waited
+
+    answers, waited = asyncio.run(run())
+    assert waited < 5
+    assert sorted(a.status_code for a in answers) == [200] * (THREADS + WAITING) + [503] * 4
+    for answer in answers:
+        if answer.status_code == 503:
+            refused(answer, 503, "overloaded")
+            assert int(answer.headers["retry-after"]) >= 1
+    assert http.predict(picture("red", 1)).status_code == 200, "places are given back"
+
+
+def test_light_requests_and_intake_do_not_wait_behind_answers(http: Http, held: Event) -> None:
+    async def run() -> list[int]:
+        busy = [asyncio.create_task(http._send(*asking(n))) for n in range(THREADS + WAITING)]
+        await asyncio.sleep(0.2)
+        body = {"files": files(picture("green", 9)), "data": {"labels": ["green"]}}
+        light = [
+            await asyncio.wait_for(http._send(*request), 10)
+            for request in (
+                ("GET", "/readyz", {}),
+                ("GET", "/v1/heads", {}),
+                ("POST", "/v1/datasets/colour/images", body),
+            )
+        ]
+        held.set()
+        await asyncio.gather(*busy)
+        return [answer.status_code for answer in light]
+
+    assert asyncio.run(run()) == [200, 200, 200]
+
+
+def test_what_nobody_waits_for_any_more_is_not_done(http: Http, held: Event) -> None:
+    async def run() -> None:
+        busy = [asyncio.create_task(http._send(*asking(n))) for n in range(THREADS)]
+        await asyncio.sleep(0.2)
+        gone = asyncio.create_task(_send_and_leave(http))
+        await asyncio.sleep(0.2)
+        held.set()
+        await asyncio.gather(*busy)
+        await gone
+
+    before = http.count("penultimate_forward_images_total")
+    asyncio.run(run())
+    looked_at = http.count("penultimate_forward_images_total") - before
+    assert looked_at == THREADS
+    assert 'status="499"' in http.get("/metrics").text
+
+
+async def _send_and_leave(http: Http) -> None:
+    """Sends a whole request by hand, and is gone before its answer."""
+    request = AsyncRequest(picture("blue", 77))
+    await http.app(request.scope, request.receive, request.send)
+
+
+class AsyncRequest:
+    """A prediction as a server hands it on, whose connection closes after the body."""
+
+    def __init__(self, image: bytes) -> None:
+        body = b'--x\r\nContent-Disposition: form-data; name="images"; filename="a.png"\r\n\r\n'
+        self._messages = [
+            {"type": "http.request", "body": body + image + b"\r\n--x--\r\n", "more_body": False}
+        ]
+        self.scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": "POST",
+            "path": "/v1/predict",
+            "raw_path": b"/v1/predict",
+            "root_path": "",
+            "query_string": b"",
+            "scheme": "http",
+            "headers": [(b"content-type", b"multipart/form-data; boundary=x")],
+            "client": ("127.0.0.1", 1),
+            "server": ("test", 80),
+        }
+
+    async def receive(self) -> dict[str, Any]:
+        return self._messages.pop() if self._messages else {"type": "http.disconnect"}
+
+    async def send(self, message: dict[str, Any]) -> None:
+        """Nobody is there."""
