@@ -4,17 +4,29 @@ Heavy libraries are imported by the worker that needs them, not by the parent th
 """
 
 import os
+from typing import TYPE_CHECKING
 
 import bentoml
 
-from service.http import create_app
-from service.logs import configure_logs
-from service.metrics import PrometheusMetrics
 from service.settings import Settings
 
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
 settings = Settings()
-metrics = PrometheusMetrics()
-api = create_app(settings, metrics)
+
+
+class Contract:
+    """The HTTP contract, made by the worker: the parent that only counts workers stays small."""
+
+    app: "ASGIApp"
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        """Hands a request on."""
+        await self.app(scope, receive, send)
+
+
+contract = Contract()
 
 
 @bentoml.service(
@@ -24,19 +36,23 @@ api = create_app(settings, metrics)
     metrics={"enabled": False},  # BentoML's label the raw path; ours are at the same address
     logging={"access": {"enabled": False}},
 )
-@bentoml.asgi_app(api)
+@bentoml.asgi_app(contract)
 class Penultimate:
     """Many heads behind one endpoint."""
 
     def __init__(self) -> None:
+        from service.http import create_app
         from service.leash import die_with_parent
+        from service.logs import configure_logs
+        from service.metrics import PrometheusMetrics
         from service.supervisor import Supervisor
         from service.wiring import build
 
         die_with_parent()
         configure_logs(settings)
-        self.product = build(settings, metrics)
-        api.state.product = self.product
+        metrics = PrometheusMetrics()
+        api = contract.app = create_app(settings, metrics)
+        self.product = api.state.product = build(settings, metrics)
         self.supervisor = Supervisor(settings, self.product.catalog)
         self.supervisor.start()
 
