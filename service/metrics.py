@@ -4,11 +4,13 @@ from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
     Counter,
+    Gauge,
     Histogram,
     generate_latest,
     multiprocess,
     values,
 )
+from prometheus_client.registry import Collector
 
 from service.product import Metrics
 
@@ -18,6 +20,11 @@ COUNTERS = {
     "cache_hits": "Images whose vectors were known already.",
     "images_rejected": "Files that were no usable images.",
     "predictions": "Answers given: one for each image and head.",
+}
+
+GAUGES = {
+    "requests_inside": "Predictions, embeddings and searches that are worked on or wait.",
+    "intake_inside": "Requests with images or labels that are worked on or wait.",
 }
 
 STAGES = ("wait", "decode", "forward", "heads", "write")
@@ -47,6 +54,12 @@ class PrometheusMetrics(Metrics):
             ["method", "route", "status"],
             registry=self._registry,
         )
+        self._gauges = {
+            name: Gauge(
+                f"penultimate_{name}", text, registry=self._registry, multiprocess_mode="livesum"
+            )
+            for name, text in GAUGES.items()
+        }
         for stage in STAGES:
             self._stages.labels(stage)
 
@@ -63,10 +76,21 @@ class PrometheusMetrics(Metrics):
         """Adds one request; `route` is the template, never the raw path."""
         self._requests.labels(method, route, str(status)).observe(seconds)
 
-    def exposition(self) -> tuple[bytes, str]:
-        """(text, content type): this process's numbers, or the sum over all workers."""
+    def level(self, name: str, value: int) -> None:
+        """Sets the gauge `penultimate_<name>`, of this process."""
+        self._gauges[name].set(value)
+
+    def exposition(self, *others: Collector) -> tuple[bytes, str]:
+        """(text, content type): this process's numbers, or the sum over all workers.
+
+        Args:
+            others: what is read only now, and is the same in every worker.
+        """
         registry = self._registry
         if values.ValueClass is not values.MutexValue:
             registry = CollectorRegistry()
             multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # publishes types, but not here
-        return generate_latest(registry), CONTENT_TYPE_LATEST
+        now = CollectorRegistry()
+        for other in others:
+            now.register(other)
+        return generate_latest(registry) + generate_latest(now), CONTENT_TYPE_LATEST

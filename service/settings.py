@@ -98,6 +98,11 @@ class Settings(BaseSettings):
         default="console", description="`console` for people, `json` for machines."
     )
 
+    log_requests: bool = Field(
+        default=False,
+        description="Write a line for every request: id, route, status, milliseconds; no names.",
+    )
+
     @field_validator("home", "weights")
     @classmethod
     def _expand(cls, path: Path | None) -> Path | None:

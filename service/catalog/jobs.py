@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, Connection, Row, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, func, insert, select, update
 
 from service.catalog.database import Database, now
 from service.catalog.endings import NO_TRAINER, settlement
@@ -111,6 +111,12 @@ class Jobs:
         )
         with self._database.read() as connection:
             return [_job(row) for row in connection.execute(query)]
+
+    def counts(self) -> dict[str, int]:
+        """How many jobs of all workspaces are in each state; states of none are absent."""
+        query = select(jobs.c.state, func.count()).group_by(jobs.c.state)
+        with self._database.read() as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
 
     def cancel(self, workspace: str, job_id: str) -> Job:
         """Cancels a job: at once where it is queued, at its next step where it runs.

@@ -4,6 +4,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse, Response
 from fastapi_offline import FastAPIOffline
 
+from service.gauges import Gauges
 from service.http import datasets, heads, images
 from service.http.answers import add_refusals, answer
 from service.http.edge import Edge
@@ -23,13 +24,18 @@ def create_app(settings: Settings, metrics: PrometheusMetrics) -> FastAPI:
     """The application; `app.state.product` must be set before its first request."""
     app = FastAPIOffline(title="Penultimate", version=VERSION, description=DESCRIPTION)
     app.state.product = None
-    app.state.gates = Gates.of(settings)
+    app.state.gates = Gates.of(settings, metrics)
     app.include_router(images.router)
     app.include_router(datasets.router)
     app.include_router(heads.router)
     _add_operations(app, metrics)
     add_refusals(app)
-    app.add_middleware(Edge, metrics=metrics, max_request_bytes=settings.max_request_bytes)
+    app.add_middleware(
+        Edge,
+        metrics=metrics,
+        max_request_bytes=settings.max_request_bytes,
+        log_requests=settings.log_requests,
+    )
     return app
 
 
@@ -54,7 +60,8 @@ def _add_operations(app: FastAPI, metrics: PrometheusMetrics) -> None:
         return answer({"status": "ready", "space": product.space.id})
 
     @app.get("/metrics", tags=["operations"])
-    def exposition() -> Response:
+    def exposition(request: Request) -> Response:
         """Metrics for Prometheus."""
-        text, media_type = metrics.exposition()
+        product: Product | None = request.app.state.product
+        text, media_type = metrics.exposition(*([Gauges(product)] if product else []))
         return Response(text, media_type=media_type)

@@ -40,19 +40,29 @@ class Edge:
         app: what it guards.
         metrics: where requests are counted.
         max_request_bytes: most bytes of a body, announced or not.
+        log_requests: whether each request is written to the log.
     """
 
-    def __init__(self, app: ASGIApp, *, metrics: PrometheusMetrics, max_request_bytes: int) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        metrics: PrometheusMetrics,
+        max_request_bytes: int,
+        log_requests: bool = False,
+    ) -> None:
         self._app = app
         self._metrics = metrics
         self._max_bytes = max_request_bytes
+        self._log_requests = log_requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Lets one request through."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        await _Exchange(scope, receive, send, self._max_bytes).run(self._app, self._metrics)
+        exchange = _Exchange(scope, receive, send, self._max_bytes)
+        await exchange.run(self._app, self._metrics, log_it=self._log_requests)
 
 
 class _Exchange:
@@ -66,7 +76,7 @@ class _Exchange:
         offered = Headers(scope=scope).get("x-request-id", "")
         self._id = offered if REQUEST_ID.fullmatch(offered) else uuid4().hex
 
-    async def run(self, app: ASGIApp, metrics: PrometheusMetrics) -> None:
+    async def run(self, app: ASGIApp, metrics: PrometheusMetrics, *, log_it: bool) -> None:
         """Lets the request through, and answers in the application's place where it fails."""
         start = perf_counter()
         with structlog.contextvars.bound_contextvars(request=self._id):
@@ -82,7 +92,11 @@ class _Exchange:
         if route not in UNTIMED:
             # A client may make methods up; each would be a series of its own.
             method = self._scope["method"] if self._scope["method"] in METHODS else "other"
-            metrics.request(method, route, self._status, perf_counter() - start)
+            seconds = perf_counter() - start
+            metrics.request(method, route, self._status, seconds)
+            if log_it:
+                said = {"method": method, "route": route, "status": self._status}
+                log.info("answered", request=self._id, **said, ms=round(1000 * seconds, 2))
 
     def _check_announced(self) -> None:
         announced = Headers(scope=self._scope).get("content-length", "")

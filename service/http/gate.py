@@ -15,6 +15,7 @@ from fastapi import Depends, Request
 
 from features.errors import Overloaded
 from service.errors import ClientGone
+from service.metrics import PrometheusMetrics
 from service.settings import Settings
 
 P = ParamSpec("P")
@@ -32,9 +33,11 @@ class Gate:
     Args:
         threads: how many requests are worked on at once.
         waiting: how many more may be inside.
+        tell: told how many are inside, whenever that changes.
     """
 
-    def __init__(self, threads: int, waiting: int) -> None:
+    def __init__(self, threads: int, waiting: int, tell: Callable[[int], None]) -> None:
+        self._tell = tell
         self._threads, self._places = threads, threads + waiting
         # Waited for in place of the threads: who has gone by then is found out before one is used.
         self._turns, self._limiter = Semaphore(threads), CapacityLimiter(threads)
@@ -51,10 +54,12 @@ class Gate:
         if self._inside >= self._places:
             raise Overloaded(self._inside * self._seconds / self._threads)
         self._inside += 1
+        self._tell(self._inside)
         try:
             yield
         finally:
             self._inside -= 1
+            self._tell(self._inside)
 
     async def run(self, request: Request, work: Callable[[], T]) -> T:
         """Runs blocking work in a thread when its turn comes.
@@ -85,11 +90,12 @@ class Gates:
     intake: Gate
 
     @classmethod
-    def of(cls, settings: Settings) -> "Gates":
+    def of(cls, settings: Settings, metrics: PrometheusMetrics) -> "Gates":
         """The gates that the settings ask for."""
+        waiting = settings.max_waiting_requests
         return cls(
-            Gate(settings.answer_threads, settings.max_waiting_requests),
-            Gate(settings.ingest_threads, settings.max_waiting_requests),
+            Gate(settings.answer_threads, waiting, partial(metrics.level, "requests_inside")),
+            Gate(settings.ingest_threads, waiting, partial(metrics.level, "intake_inside")),
         )
 
 
