@@ -42,7 +42,7 @@ def build(settings: Settings, metrics: Metrics | None = None) -> Product:
         observer=metrics,
     )
     product = Product(
-        settings, catalog, engine, embedder, workspaces_of(settings, engine.space), metrics
+        settings, catalog, engine, embedder, _workspaces(settings, engine.space, catalog), metrics
     )
     erase.resume(product)
     return product
@@ -57,11 +57,15 @@ def image_limits(settings: Settings) -> Limits:
     )
 
 
-def workspaces_of(settings: Settings, space: EmbeddingSpace) -> Workspaces:
+def _workspaces(settings: Settings, space: EmbeddingSpace, catalog: Catalog) -> Workspaces:
     """Opens each workspace's places when they are first asked for."""
     return Workspaces(
         lambda name: Workspace(
-            name, home=settings.home, store_uri=settings.effective_store_uri, space=space
+            name,
+            home=settings.home,
+            store_uri=settings.effective_store_uri,
+            space=space,
+            note=lambda used: catalog.spaces.note(name, used.id, used.to_dict()),
         )
     )
 

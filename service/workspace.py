@@ -1,6 +1,7 @@
 """One workspace's own places: records, index, images, heads. Nothing here reaches another's."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 
@@ -18,16 +19,41 @@ class Workspace:
         home: the home folder.
         store_uri: where the records of all workspaces live.
         space: the space that is served.
+        note: told every space before its records are opened, so that an erasure finds them all.
     """
 
-    def __init__(self, name: str, *, home: Path, store_uri: str, space: EmbeddingSpace) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        home: Path,
+        store_uri: str,
+        space: EmbeddingSpace,
+        note: Callable[[EmbeddingSpace], None],
+    ) -> None:
         self.name = name
         self.space = space
+        self._home, self._store_uri, self._note = home, store_uri, note
         self.blobs = Blobs(home / "images" / name)
         self.zoo = Zoo(home / "zoo" / name)
-        self.store = FeatureStore(
-            f"{store_uri.rstrip('/')}/{name}/{space.id}", home / "index" / name / space.id, space
-        )
+        self.store = self._store_of(space)
+
+    @contextmanager
+    def store_in(self, space: EmbeddingSpace) -> Iterator[FeatureStore]:
+        """The workspace's records in any space, open for as long as the block runs."""
+        if space == self.space:
+            yield self.store
+            return
+        store = self._store_of(space)
+        try:
+            yield store
+        finally:
+            store.close()
+
+    def _store_of(self, space: EmbeddingSpace) -> FeatureStore:
+        self._note(space)
+        uri = f"{self._store_uri.rstrip('/')}/{self.name}/{space.id}"
+        return FeatureStore(uri, self._home / "index" / self.name / space.id, space)
 
     def close(self) -> None:
         """Closes the store."""

@@ -1,4 +1,4 @@
-"""What the service knows of names: datasets, labels, heads, aliases, jobs. SQL lives here alone."""
+"""What the service knows of names: datasets, heads, jobs, spaces. SQL lives here alone."""
 
 from collections.abc import Collection
 
@@ -10,6 +10,7 @@ from service.catalog.datasets import Datasets, DatasetSummary
 from service.catalog.heads import HeadEntry, Heads, Version
 from service.catalog.jobs import FINISHED, Job, Jobs
 from service.catalog.labels import Labelled
+from service.catalog.spaces import Spaces
 from service.catalog.tables import erasures, workspaces
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Job",
     "Jobs",
     "Labelled",
+    "Spaces",
     "Version",
     "now",
 ]
@@ -45,6 +47,7 @@ class Catalog:
         self.datasets = Datasets(self.database)
         self.heads = Heads(self.database)
         self.jobs = Jobs(self.database)
+        self.spaces = Spaces(self.database)
 
     def workspaces(self) -> list[str]:
         """Every workspace, by name."""

@@ -146,6 +146,16 @@ erasures = Table(
     Column("requested", String(32), nullable=False),
 )
 
+# Where a workspace has records. Each space is noted before its first one is written.
+spaces = Table(
+    "spaces",
+    metadata,
+    Column("workspace", String(64), primary_key=True),
+    Column("space_id", String(64), primary_key=True),
+    Column("description", JSON, nullable=False),
+    Column("noted", String(32), nullable=False),
+)
+
 # One row: moves whenever a head, a version or an alias does, so that every worker can tell with
 # one small read whether what it has loaded is still true.
 registry = Table(

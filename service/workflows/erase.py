@@ -1,10 +1,12 @@
-"""An image gone for good: the intent is noted first, and a restart finishes the rest."""
+"""An image gone for good, from every space: the intent is noted first, a restart finishes it."""
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from features.keys import is_digest
+from features.keys import EmbeddingSpace, is_digest
+from features.store import FeatureStore
 from service.errors import InvalidRequest, NotFound
 from service.product import Product
 
@@ -13,7 +15,7 @@ SECOND_LOOK_S = 0.5
 
 
 def erase(product: Product, workspace: str, digest: str) -> dict[str, Any]:
-    """Erases an image from datasets, bytes, records and index.
+    """Erases an image from datasets, bytes, and the records and index of every space.
 
     Returns:
         The answer of `DELETE /v1/images/{digest}`: what was removed and the heads trained on it.
@@ -28,7 +30,8 @@ def erase(product: Product, workspace: str, digest: str) -> dict[str, Any]:
         )
     product.embedder.flush()
     place = product.workspaces[workspace]
-    stored = digest in place.store or place.blobs.has(digest)
+    with _every_store(product, workspace) as stores:
+        stored = place.blobs.has(digest) or any(digest in store for store in stores)
     entries, trained = product.catalog.begin_erasure(workspace, digest)
     finish_erasures(product, workspace, [digest])
     if not (stored or entries or trained):
@@ -46,14 +49,17 @@ def finish_erasures(product: Product, workspace: str, digests: Collection[str]) 
     if not digests:
         return
     product.embedder.flush()
-    place = product.workspaces[workspace]
-    place.store.delete(digests)
-    # Another worker may be about to store what it saw just before: it waits a quarter of a second.
-    time.sleep(SECOND_LOOK_S)
-    if late := [digest for digest in digests if digest in place.store]:
-        place.store.delete(late)
+    with _every_store(product, workspace) as stores:
+        for store in stores:
+            store.delete(digests)
+        # Another worker may be about to store what it saw just before: it waits a quarter of a
+        # second.
+        time.sleep(SECOND_LOOK_S)
+        for store in stores:
+            if late := [digest for digest in digests if digest in store]:
+                store.delete(late)
     for digest in digests:
-        place.blobs.delete(digest)
+        product.workspaces[workspace].blobs.delete(digest)
     product.catalog.finish_erasures(workspace, digests)
 
 
@@ -63,3 +69,15 @@ def resume(product: Product) -> int:
     for workspace in {w for w, _ in open_erasures}:
         finish_erasures(product, workspace, [d for w, d in open_erasures if w == workspace])
     return len(open_erasures)
+
+
+@contextmanager
+def _every_store(product: Product, workspace: str) -> Iterator[list[FeatureStore]]:
+    """The records of a workspace in every space that it ever had: that of an old backbone too."""
+    place = product.workspaces[workspace]
+    noted = product.catalog.spaces.all(workspace)
+    with ExitStack() as opened:
+        yield [
+            opened.enter_context(place.store_in(EmbeddingSpace.from_dict(description)))
+            for description in noted.values()
+        ]

@@ -1,4 +1,4 @@
-"""The first tables: workspaces, datasets, labels, heads, versions, aliases, jobs, erasures."""
+"""The first tables: workspaces, datasets, labels, heads, aliases, jobs, erasures, spaces."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -20,7 +20,7 @@ def upgrade() -> None:
 
 
 def _datasets() -> None:
-    """Workspaces, datasets, labels and open erasures."""
+    """Workspaces, datasets, labels, open erasures and spaces."""
     op.create_table(
         "workspaces",
         sa.Column("name", sa.String(length=64), nullable=False),
@@ -67,6 +67,14 @@ def _datasets() -> None:
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("requested", sa.String(length=32), nullable=False),
         sa.PrimaryKeyConstraint("workspace", "digest", name=op.f("pk_erasures")),
+    )
+    op.create_table(
+        "spaces",
+        sa.Column("workspace", sa.String(length=64), nullable=False),
+        sa.Column("space_id", sa.String(length=64), nullable=False),
+        sa.Column("description", sa.JSON(), nullable=False),
+        sa.Column("noted", sa.String(length=32), nullable=False),
+        sa.PrimaryKeyConstraint("workspace", "space_id", name=op.f("pk_spaces")),
     )
 
 

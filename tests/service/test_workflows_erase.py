@@ -1,0 +1,82 @@
+"""An erasure reaches every space that a workspace ever had, not only the one that is served."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from in_process import opened, refused, settings_of
+from live_server import picture
+
+from features.errors import StoreUnavailable
+from features.keys import EmbeddingSpace, Vectors, digest
+from features.store import FeatureStore
+from features.testing import ToyBackbone
+from service.product import Product
+from service.wiring import build
+from service.workflows.erase import erase
+
+W = "default"
+IMAGE = digest(picture("red", 0))
+OLD = replace(ToyBackbone.space, layer="what an old backbone had")
+
+
+def remember_in_old_space(product: Product, name: str) -> None:
+    place = product.workspaces[W]
+    row = place.store.rows([IMAGE])
+    with place.store_in(OLD) as store:
+        store.put([name], row)
+
+
+def known_in(product: Product, space: EmbeddingSpace, name: str) -> bool:
+    with product.workspaces[W].store_in(space) as store:
+        return name in store
+
+
+def everything_of(home: Path, part: bytes) -> list[Path]:
+    return [f for f in home.rglob("*") if f.is_file() and part in f.read_bytes()]
+
+
+def test_records_of_a_space_that_is_not_served_are_erased_too(product: Product, home: Path) -> None:
+    remember_in_old_space(product, IMAGE)
+    vector: Vectors = product.workspaces[W].store.rows([IMAGE])
+    assert known_in(product, OLD, IMAGE)
+    assert len(everything_of(home / "index", vector.embeddings.tobytes())) == 2
+
+    erase(product, W, IMAGE)
+
+    assert not known_in(product, OLD, IMAGE)
+    assert not known_in(product, product.space, IMAGE)
+    assert everything_of(home / "index", vector.embeddings.tobytes()) == []
+
+
+def test_an_image_that_only_an_old_space_knows_can_be_erased(home: Path) -> None:
+    stranger = digest(b"an image that was asked about when the old backbone was served")
+    with opened(settings_of(home)) as http:
+        remember_in_old_space(http.product, stranger)
+        assert http.delete(f"/v1/images/{stranger}").json()["erased"]
+        refused(http.delete(f"/v1/images/{stranger}"), 404, "image_not_found")
+
+
+def test_an_erasure_that_cannot_reach_a_space_is_finished_at_the_next_start(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delete = FeatureStore.delete
+
+    def only_served(store: FeatureStore, digests: list[str]) -> int:
+        if store.space == OLD:
+            raise StoreUnavailable("a disk", "it is away", hint="Wait.")
+        return delete(store, digests)
+
+    product = build(settings_of(home))
+    remember_in_old_space(product, IMAGE)
+    with monkeypatch.context() as patch:
+        patch.setattr(FeatureStore, "delete", only_served)
+        with pytest.raises(StoreUnavailable):
+            erase(product, W, IMAGE)
+    assert product.catalog.open_erasures() == [(W, IMAGE)]
+    product.close()
+
+    again = build(settings_of(home))
+    assert again.catalog.open_erasures() == []
+    assert not known_in(again, OLD, IMAGE)
+    again.close()
