@@ -43,6 +43,7 @@ class Evaluation:
         p_value: one-sided, of an AUC this good by chance.
         probabilities: float64 (n_images, n_classes), out of fold, mean over the repeats.
         choice: what the mixture of all images should be.
+        scored: the head's out-of-fold probabilities repeat by repeat, to compare with another's.
     """
 
     metrics: dict[str, Measure]
@@ -50,6 +51,7 @@ class Evaluation:
     p_value: float
     probabilities: Float64
     choice: Choice
+    scored: Scored
 
     @property
     def signal(self) -> bool:
@@ -90,7 +92,8 @@ def evaluate(
         crossed = to_probabilities(cross_fitted(scores, mixture, fold_of), n_outputs)
         head.append(Pass(fold_of, crossed))
         opponent.append(Pass(fold_of, opposed))
-    figures = _figures(Scored(y, groups, tuple(head), sharing))
+    scored = Scored(y, groups, tuple(head), sharing)
+    figures = _figures(scored)
     mean = {
         part: np.mean([scores[part] for _, scores, _ in repeats], axis=0) for part in repeats[0][1]
     }
@@ -100,6 +103,7 @@ def evaluate(
         p_value=figures["auc"].p_value,
         probabilities=np.mean([one.probabilities for one in head], axis=0),
         choice=choose(mean, mixture, voters(plan.n_folds, np.arange(y.size))),
+        scored=scored,
     )
 
 

@@ -5,6 +5,7 @@ Knows nothing of what the jobs do.
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager
 from threading import Event
 from typing import TypeVar
 
@@ -50,6 +51,17 @@ def run_jobs(
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def one_blas_thread() -> AbstractContextManager[object]:
+    """Hold matrix products to one thread: on products this small more only wait for each other.
+
+    Figures then do not depend on the number of cores either.
+    """
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    limits: AbstractContextManager[object] = threadpool_limits(1, user_api="blas")
+    return limits
 
 
 def _collect(futures: Sequence[Future[T]], report: Callable[[], None]) -> list[T]:

@@ -92,14 +92,12 @@ def cv_sharing(folds: int, repeats: int) -> float:
     return 1 / repeats + folds / (folds - 1)
 
 
-def auc(scored: Scored) -> Estimate | None:
+def auc(scored: Scored, confidence: float = CONFIDENCE) -> Estimate | None:
     """Return the AUC, one-versus-rest and averaged for several classes; None if undefined.
 
     Classes that are nowhere held out together with another are left out.
     """
-    n_classes = scored.passes[0].probabilities.shape[1]
-    numbers = range(n_classes) if n_classes > 2 else (1,)  # noqa: PLR2004  of two the second says all
-    found = [one for number in numbers if (one := _influence(scored, number)) is not None]
+    found = _classes(scored)
     if not found:
         return None
     value = float(np.mean([one.value for one in found]))
@@ -110,7 +108,13 @@ def auc(scored: Scored) -> Estimate | None:
         return float(np.mean(_hanley_mcneil(at, sizes[:, 0], sizes[:, 1])))
 
     # At best the classes' AUCs are independent of each other, and their mean gains all of that.
-    return _estimate(scored, value, influence, spread, 1 / len(found), CHANCE_AUC)
+    return _estimate(scored, value, influence, spread, 1 / len(found), CHANCE_AUC, confidence)
+
+
+def auc_influence(scored: Scored) -> Float64:
+    """Return by how much each image moves the AUC, summing to zero: float64 (n_images,)."""
+    influence: Float64 = np.mean([one.influence for one in _classes(scored)], axis=0)
+    return influence
 
 
 def balanced_accuracy(scored: Scored) -> Estimate:
@@ -135,6 +139,12 @@ class _Class:
     value: float
     influence: Float64
     sizes: tuple[int, int]
+
+
+def _classes(scored: Scored) -> list[_Class]:
+    n_classes = scored.passes[0].probabilities.shape[1]
+    numbers = range(n_classes) if n_classes > 2 else (1,)  # noqa: PLR2004  of two the second says all
+    return [one for number in numbers if (one := _influence(scored, number)) is not None]
 
 
 def _influence(scored: Scored, number: int) -> _Class | None:
@@ -183,13 +193,14 @@ def _estimate(
     spread: Callable[[float], float],
     least: float,
     chance: float,
+    confidence: float = CONFIDENCE,
 ) -> Estimate:
     from scipy.special import stdtr, stdtrit
 
     units = np.unique(scored.groups).size
     factor = scored.sharing * _design_effect(scored.groups, influence, spread(value), least)
     degrees = max(1, units - np.unique(scored.y).size)
-    quantile = float(stdtrit(degrees, (1 + CONFIDENCE) / 2))
+    quantile = float(stdtrit(degrees, (1 + confidence) / 2))
 
     def variance(at: float) -> float:
         return factor * spread(at)

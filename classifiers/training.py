@@ -4,7 +4,6 @@ Knows nothing of images, folders or HTTP.
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -26,7 +25,7 @@ from classifiers.labels import LabelSet, check, fingerprint
 from classifiers.limits import Facts, describe_limits
 from classifiers.mixture import Mixed, Mixture
 from classifiers.novelty import NoveltySize, fit_novelty, unit_rows
-from classifiers.parallel import Tick, run_jobs
+from classifiers.parallel import Tick, one_blas_thread, run_jobs
 from classifiers.recipe import Recipe
 from classifiers.trees import canonical
 
@@ -85,7 +84,7 @@ def learn(  # noqa: PLR0913  a head is made of this much
     """
     tell = progress or _silent
     lesson = _prepare(X, label_set, blocks, recipe, task, tell)
-    with _one_blas_thread():
+    with one_blas_thread():
         mixture = lesson.mixture()
         evaluation = _evaluate(lesson, mixture, threads, tell)
         judged = judge(evaluation.probabilities, lesson.train, coverage=recipe.coverage)
@@ -93,6 +92,25 @@ def learn(  # noqa: PLR0913  a head is made of this much
         if not card.signal and not allow_no_signal:
             raise NoSignal(card)
         return _finish(lesson, mixture, evaluation, judged, card, tell)
+
+
+def assess(
+    X: Float32,
+    label_set: LabelSet,
+    *,
+    blocks: Sequence[tuple[str, int, int]],
+    recipe: Recipe = DEFAULT,
+    progress: Progress | None = None,
+    threads: int = 1,
+) -> Evaluation:
+    """Evaluate a head without making it; images of split "test" are not looked at.
+
+    The arguments, what is raised and the figures are those of `learn`.
+    """
+    tell = progress or _silent
+    lesson = _prepare(X, label_set, blocks, recipe, "auto", tell)
+    with one_blas_thread():
+        return _evaluate(lesson, lesson.mixture(), threads, tell)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -259,17 +277,6 @@ def _tested(head: Head, lesson: _Lesson) -> Card:
         metrics_test=measure_test(head.probabilities_of(test.Z), test.y, test.groups),
         baseline_test=measure_test(opponent, test.y, test.groups),
     )
-
-
-def _one_blas_thread() -> AbstractContextManager[object]:
-    """Hold matrix products to one thread: on products this small more only wait for each other.
-
-    Figures then do not depend on the number of cores either.
-    """
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
-    limits: AbstractContextManager[object] = threadpool_limits(1, user_api="blas")
-    return limits
 
 
 def _now() -> str:

@@ -1,7 +1,7 @@
 """The wired product that every workflow takes. Holds the parts together; builds none of them."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
 from time import perf_counter
@@ -63,6 +63,7 @@ class Product:
         embedder: bytes to vectors.
         workspaces: each workspace's places.
         metrics: counters and times.
+        open_backbone: opens another backbone than the served one, for as long as a block runs.
     """
 
     settings: Settings
@@ -71,6 +72,7 @@ class Product:
     embedder: Embedder
     workspaces: Workspaces
     metrics: Metrics
+    open_backbone: Callable[[str], AbstractContextManager[Embedder]]
     _served: dict[str, ServedHeads] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 

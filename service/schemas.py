@@ -1,6 +1,6 @@
 """The shapes of the HTTP contract: they check what is read and describe what is answered."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -9,6 +9,12 @@ MAX_HEADS = 10_000
 MAX_EVIDENCE = 20
 MAX_HITS = 1_000
 MAX_SUSPECTS = 1_000
+MAX_BACKBONES = 8
+
+BACKBONE = r"^[A-Za-z0-9_][A-Za-z0-9_./-]{0,99}$"
+
+BACKBONES = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
+"""What is compared where nothing is named: those whose weights come as packages."""
 
 
 class _Request(BaseModel):
@@ -64,6 +70,21 @@ class LearnRequest(_Request):
     dataset: str = Field(examples=["chest-xrays"])
     task: Literal["auto", "binary", "multiclass"] = "auto"
     options: LearnOptions = LearnOptions()
+
+
+class CompareOptions(_Request):
+    """What may be said about how to compare."""
+
+    seed: int = Field(default=0, ge=0, lt=2**31, description="Of the folds, the same for all.")
+
+
+class CompareRequest(_Request):
+    """Asks for backbones to be compared on a dataset; the served one is always among them."""
+
+    backbones: list[Annotated[str, Field(pattern=BACKBONE)]] = Field(
+        default=list(BACKBONES), min_length=1, max_length=MAX_BACKBONES
+    )
+    options: CompareOptions = CompareOptions()
 
 
 class AliasTarget(_Request):
@@ -207,6 +228,42 @@ class SuspectsAnswer(BaseModel):
     duplicates: list[Duplicates] | None = Field(
         description="Conflicting labels first; null where the head's space is not served."
     )
+
+
+class Measure(BaseModel):
+    """A figure and the interval that it lies in at 95 % confidence."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Glance(BaseModel):
+    """What one plain method reached on images that it had not seen."""
+
+    auc: Measure | None
+    balanced_accuracy: Measure
+    p_value: float | None = Field(description="Of an AUC this good by chance.")
+
+
+class Look(BaseModel):
+    """What plain methods see in a space."""
+
+    images: int = Field(description="Images that were looked at; test images are not.")
+    classes: list[str]
+    folds: dict[str, Any] | None
+    methods: dict[str, Glance]
+    best: str | None = Field(description="The method with the highest AUC.")
+    verdict: Literal["signal", "no_signal", "too_few"]
+    words: str = Field(description="The verdict in words.")
+
+
+class LookAnswer(Look):
+    """A quick look at a dataset in the served space."""
+
+    dataset: str
+    space: str
+    missing: int = Field(description="Labelled images that have no vector in this space yet.")
 
 
 class Rejected(BaseModel):

@@ -25,9 +25,14 @@ from service.product import Product
 from service.settings import Settings
 from service.wiring import build
 from service.workflows import heads
-from service.workflows.learn import Report, run_learning
+from service.workflows.compare import run_comparison
+from service.workflows.learn import run_learning
+from service.workflows.vectors import Report
 
 log = structlog.get_logger("trainer")
+
+WORK = {"learn": run_learning, "compare": run_comparison}
+"""What is done for each kind of job."""
 
 REPORT_EVERY_S = 0.1
 BEAT_EVERY_S = 2.0
@@ -82,7 +87,7 @@ class Trainer:
         bound.info("job started", attempt=job.attempts)
         try:
             with self._heart(job):
-                run_learning(self._product, job, self._owner, self._reporter(job))
+                WORK[job.kind](self._product, job, self._owner, self._reporter(job))
             bound.info("job succeeded")
         except Interrupted:
             self._jobs.give_back(job.id, self._owner)

@@ -1,10 +1,12 @@
 """Builds everything from Settings, once. The only place where a part is told what it works with."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from features.embedder import Embedder
-from features.engine import open_engine
+from features.engine import Engine, open_engine
 from features.errors import StoreUnavailable
 from features.images import Limits
 from features.keys import EmbeddingSpace
@@ -26,14 +28,45 @@ def build(settings: Settings, metrics: Metrics | None = None) -> Product:
     metrics = metrics or NoMetrics()
     prepare_home(settings.home)
     catalog = Catalog(settings.effective_catalog_url)
-    engine = open_engine(
-        settings.backbone,
-        weights=settings.weights,
+    engine = _engine(settings, settings.backbone)
+    product = Product(
+        settings,
+        catalog,
+        engine,
+        _embedder(settings, engine, metrics),
+        _workspaces(settings, engine.space, catalog),
+        metrics,
+        lambda backbone: _opened(settings, backbone),
+    )
+    erase.resume(product)
+    return product
+
+
+def weights_of(settings: Settings, backbone: str) -> Path | None:
+    """The local weights file of a backbone; None where a package or a library has its weights.
+
+    A file in the home's `weights` folder is found by the backbone's name, with `-` for `/`; the
+    setting goes before it for the backbone that is served.
+    """
+    if settings.weights is not None and backbone == settings.backbone:
+        return settings.weights
+    stem = settings.home / "weights" / backbone.replace("/", "-")
+    files = [stem.with_name(f"{stem.name}{ending}") for ending in (".safetensors", ".pth")]
+    return next((file for file in files if file.is_file()), None)
+
+
+def _engine(settings: Settings, backbone: str) -> Engine:
+    return open_engine(
+        backbone,
+        weights=weights_of(settings, backbone),
         device=settings.device,
         cache=settings.home / "cache" / "engines",
         threads=settings.threads,
     )
-    embedder = Embedder(
+
+
+def _embedder(settings: Settings, engine: Engine, metrics: Metrics) -> Embedder:
+    return Embedder(
         engine,
         limits=image_limits(settings),
         decode_threads=settings.threads or os.cpu_count() or 1,
@@ -41,11 +74,19 @@ def build(settings: Settings, metrics: Metrics | None = None) -> Product:
         queue_images=settings.queue_images,
         observer=metrics,
     )
-    product = Product(
-        settings, catalog, engine, embedder, _workspaces(settings, engine.space, catalog), metrics
-    )
-    erase.resume(product)
-    return product
+
+
+@contextmanager
+def _opened(settings: Settings, backbone: str) -> Iterator[Embedder]:
+    engine = _engine(settings, backbone)
+    try:
+        embedder = _embedder(settings, engine, NoMetrics())
+        try:
+            yield embedder
+        finally:
+            embedder.close()
+    finally:
+        engine.close()
 
 
 def image_limits(settings: Settings) -> Limits:

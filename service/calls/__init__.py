@@ -1,11 +1,13 @@
 """Every verb as the requests that it takes, one after the other. Sends nothing: a client does."""
 
 from service.calls.datasets import (
+    compare,
     dataset,
     datasets,
     delete_dataset,
     ingest,
     ingest_call,
+    look,
     put_labels,
 )
 from service.calls.heads import (
@@ -29,6 +31,7 @@ __all__ = [
     "JobProgress",
     "cancel",
     "card",
+    "compare",
     "dataset",
     "datasets",
     "delete_dataset",
@@ -44,6 +47,7 @@ __all__ = [
     "job",
     "jobs",
     "learn",
+    "look",
     "predict",
     "promote",
     "put_labels",

@@ -23,7 +23,7 @@ class Job:
     Args:
         id: 32 hex digits.
         workspace: whose job it is.
-        kind: what is to be done; `learn` is the only kind today.
+        kind: what is to be done, as `learn`.
         state: queued, running, succeeded, failed or cancelled.
         progress: 0 to 1.
         stage: what is being done, in words.

@@ -60,7 +60,7 @@ Relabel = Annotated[
 REASONS_SHOWN = 5
 
 CANCEL_WITHIN_S = 15.0
-"""How long the trainer may take to notice that nobody wants the head any more."""
+"""How long the trainer may take to notice that nobody wants the result any more."""
 
 
 def learn(  # noqa: PLR0913 - each is an option of the command
@@ -96,7 +96,7 @@ def learn(  # noqa: PLR0913 - each is an option of the command
         ingested = _ingest(client, dataset or head, found, relabel=relabel)
         _count_others(client, ingested)
         job = client.learn(head, dataset or head, task=task, options=options)
-        job = _watched(client, job)
+        job = watched(client, job)
         version = job["result"]["version"]
         card = client.card(head, version)
         champion = client.head(head)["champion"]
@@ -184,8 +184,8 @@ def _count_others(client: "Client", ingested: Mapping[str, Any]) -> None:
         )
 
 
-def _watched(client: "Client", job: Mapping[str, Any]) -> dict[str, Any]:
-    """Waits for a job with a bar; whoever interrupts the wait does not want the head either."""
+def watched(client: "Client", job: Mapping[str, Any]) -> dict[str, Any]:
+    """Waits for a job with a bar; whoever interrupts the wait does not want its result either."""
     try:
         with show.bar("Waiting") as update:
             return client.wait(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli import ask, heads, learn, operate
+from service.cli import ask, backbones, heads, learn, operate
 from service.cli.session import Guarded, Origin
 
 EPILOG = "Without --server a command works on the home folder: PENULTIMATE_HOME or ~/.penultimate."
@@ -26,6 +26,8 @@ app.command()(operate.demo)
 app.command()(operate.serve)
 app.command()(learn.learn)
 app.command()(learn.ingest)
+app.command()(backbones.look)
+app.command()(backbones.compare)
 app.command()(ask.predict)
 app.command()(ask.search)
 app.command()(heads.report)

@@ -1,6 +1,7 @@
 """What is sent back: JSON, and problems for every kind of refusal. Knows no routes."""
 
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 from fastapi import FastAPI, Request
@@ -10,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from classifiers.errors import ClassifierError
 from features.errors import FeatureError
+from service.catalog import Job
 from service.errors import NothingAnswered, ServiceError
 from service.http.edge import PROBLEM_JSON
 from service.http.forms import invalid
@@ -19,6 +21,28 @@ from service.problems import problem, retry_after_s
 def answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:  # noqa: ANN401 - whatever JSON can say
     """A JSON answer."""
     return Response(orjson.dumps(body), status, headers, media_type="application/json")
+
+
+def accepted(job: Job) -> Response:
+    """The answer where a job was queued: 202, and where to look at it."""
+    return answer(describe_job(job), 202, {"Location": f"/v1/jobs/{quote(job.id)}"})
+
+
+def describe_job(job: Job) -> dict[str, Any]:
+    """A job as it stands."""
+    return {
+        "id": job.id,
+        "kind": job.kind,
+        "state": job.state,
+        "progress": job.progress,
+        "stage": job.stage,
+        "request": {k: v for k, v in job.request.items() if k != "space"},
+        "result": job.result,
+        "error": job.error,
+        "created": job.created,
+        "started": job.started,
+        "finished": job.finished,
+    }
 
 
 def refuse(error: Exception) -> Response:

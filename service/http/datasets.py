@@ -1,20 +1,21 @@
 """Routes of datasets: images with labels."""
 
 from collections.abc import Iterator
+from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Header, Request
 from fastapi.responses import Response
 
 from service import schemas
 from service.archives import ArchiveLimits, read_archive
 from service.errors import InvalidRequest
-from service.http.answers import answer
+from service.http.answers import accepted, answer
 from service.http.forms import Form, read_form, read_json
 from service.http.gate import TakingIn
 from service.http.openapi import body_of, form_field
 from service.product import DEFAULT_WORKSPACE, Product
 from service.settings import Settings
-from service.workflows import datasets
+from service.workflows import compare, datasets, look
 from service.workflows.ingest import LabelledUpload, ingest
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
@@ -32,6 +33,31 @@ def list_datasets(request: Request) -> Response:
 def show_dataset(request: Request, dataset: str) -> Response:
     """Shows one dataset: counts by label and group, problems found."""
     return answer(datasets.describe(request.app.state.product, DEFAULT_WORKSPACE, dataset))
+
+
+@router.get("/{dataset}/look", response_model=schemas.LookAnswer)
+def look_at_dataset(request: Request, dataset: str) -> Response:
+    """Says in about a second whether plain methods can tell the classes apart."""
+    return answer(look.look(request.app.state.product, DEFAULT_WORKSPACE, dataset))
+
+
+@router.post("/{dataset}/compare", status_code=202, response_model=schemas.JobAnswer)
+def compare_backbones(
+    request: Request,
+    dataset: str,
+    body: schemas.CompareRequest,
+    idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
+) -> Response:
+    """Asks for backbones to be compared on a dataset; the job's result has a row for each."""
+    job = compare.request_comparison(
+        request.app.state.product,
+        DEFAULT_WORKSPACE,
+        dataset=dataset,
+        backbones=body.backbones,
+        options=body.options,
+        idempotency_key=idempotency_key,
+    )
+    return accepted(job)
 
 
 @router.delete("/{dataset}")

@@ -1,14 +1,12 @@
 """Routes of heads and of the jobs that train them."""
 
-from typing import Annotated, Any
-from urllib.parse import quote
+from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import HTMLResponse, Response
 
 from service import schemas
-from service.catalog import Job
-from service.http.answers import answer
+from service.http.answers import accepted, answer, describe_job
 from service.product import DEFAULT_WORKSPACE, Product
 from service.report import POLICY
 from service.workflows import heads, learn, report, suspects
@@ -32,7 +30,7 @@ def learn_head(
         options=body.options,
         idempotency_key=idempotency_key,
     )
-    return answer(_job(job), 202, {"Location": f"/v1/jobs/{quote(job.id)}"})
+    return accepted(job)
 
 
 @router.get("/heads")
@@ -105,34 +103,18 @@ def show_history(request: Request, head: str) -> Response:
 def list_jobs(request: Request) -> Response:
     """Lists the newest jobs."""
     product: Product = request.app.state.product
-    return answer({"jobs": [_job(j) for j in product.catalog.jobs.all(DEFAULT_WORKSPACE)]})
+    return answer({"jobs": [describe_job(j) for j in product.catalog.jobs.all(DEFAULT_WORKSPACE)]})
 
 
 @router.get("/jobs/{job}", tags=["jobs"], response_model=schemas.JobAnswer)
 def show_job(request: Request, job: str) -> Response:
     """Shows one job."""
     product: Product = request.app.state.product
-    return answer(_job(product.catalog.jobs.get(DEFAULT_WORKSPACE, job)))
+    return answer(describe_job(product.catalog.jobs.get(DEFAULT_WORKSPACE, job)))
 
 
 @router.delete("/jobs/{job}", tags=["jobs"], response_model=schemas.JobAnswer)
 def cancel_job(request: Request, job: str) -> Response:
     """Cancels a job: at once where it waits, at its next step where it runs."""
     product: Product = request.app.state.product
-    return answer(_job(product.catalog.jobs.cancel(DEFAULT_WORKSPACE, job)))
-
-
-def _job(job: Job) -> dict[str, Any]:
-    return {
-        "id": job.id,
-        "kind": job.kind,
-        "state": job.state,
-        "progress": job.progress,
-        "stage": job.stage,
-        "request": {k: v for k, v in job.request.items() if k != "space"},
-        "result": job.result,
-        "error": job.error,
-        "created": job.created,
-        "started": job.started,
-        "finished": job.finished,
-    }
+    return answer(describe_job(product.catalog.jobs.cancel(DEFAULT_WORKSPACE, job)))

@@ -1,10 +1,6 @@
 """A dataset becomes a head: asked for in the service, done in the trainer, visible to all after."""
 
 import os
-from collections.abc import Callable
-from typing import Any
-
-import numpy as np
 
 from classifiers.errors import TrainingCancelled
 from classifiers.head import Head
@@ -12,9 +8,6 @@ from classifiers.labels import LabelSet, find_problems
 from classifiers.recipe import Recipe
 from classifiers.suspects import rows_of
 from classifiers.training import learn
-from features.embedder import Embedded
-from features.errors import UnknownDigest
-from features.keys import Vectors
 from service.catalog import Job
 from service.errors import LabelsNotReady
 from service.names import check_name
@@ -22,11 +15,7 @@ from service.problems import problem_entry
 from service.product import Product
 from service.schemas import LearnOptions
 from service.workflows.datasets import label_set
-
-Report = Callable[[str, float], None]
-"""Told (stage, progress 0 to 1); raises TrainingCancelled where the work should stop."""
-
-BATCH = 64
+from service.workflows.vectors import Report, complete
 
 
 def request_learning(
@@ -92,7 +81,14 @@ def run_learning(product: Product, job: Job, owner: str, report: Report) -> None
     asked = job.request
     report("checking labels", 0.0)
     labels = checked_labels(product, job.workspace, asked["dataset"])
-    X = _vectors(product, job.workspace, labels.digests, report)
+    X = complete(
+        product,
+        job.workspace,
+        labels.digests,
+        product.embedder,
+        product.workspaces[job.workspace].store,
+        lambda stage, part: report(stage, 0.2 * part),
+    )
     options = LearnOptions.model_validate(asked["options"])
     head = learn(
         X,
@@ -129,25 +125,3 @@ def _register(product: Product, job: Job, owner: str, head: Head, labels: LabelS
         result = {"head": job.request["name"], "version": version}
         if not catalog.jobs.succeed(connection, job.id, owner, result):
             raise TrainingCancelled
-
-
-def _vectors(
-    product: Product, workspace: str, digests: tuple[str, ...], report: Report
-) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """X: float32 (n_images, width), from the records; what is missing there from the bytes."""
-    place = product.workspaces[workspace]
-    missing = [d for d in digests if d not in place.store]
-    for start in range(0, len(missing), BATCH):
-        report("embedding", 0.2 * start / len(missing))
-        files = [(d, place.blobs.get(d)) for d in missing[start : start + BATCH]]
-        for found in product.embedder.embed(files, place.store, remember="now"):
-            if not isinstance(found, Embedded):
-                raise found
-    report("reading vectors", 0.2)
-    try:
-        vectors: Vectors = place.store.rows(digests)
-    except UnknownDigest as error:
-        raise LabelsNotReady(
-            f"{len(error.digests)} images were erased meanwhile.", hint="Ask again."
-        ) from error
-    return vectors.matrix()

@@ -20,6 +20,7 @@ from classifiers.errors import (
 )
 from classifiers.labels import LabelSet
 from classifiers.recipe import Recipe
+from classifiers.training import assess
 
 CATS = alternating(("cat", "dog"), 30)
 EASY = vectors(CATS, 1.5)
@@ -283,3 +284,17 @@ def test_bad_labels_are_refused_before_anything_is_learnt() -> None:
 
 def test_the_layout_covers_the_vectors() -> None:
     assert LAYOUT[-1][2] == WIDTH
+
+
+def test_assessing_gives_the_figures_of_learning_and_makes_no_head() -> None:
+    splits = ("train",) * 50 + ("test",) * 10
+    label_set = LabelSet(digests(60), CATS, splits=splits)
+    card = taught(EASY, CATS, label_set=label_set).card
+    blank = EASY.copy()
+    blank[50:] = 1.0  # the test images are not looked at
+    found = assess(blank, label_set, blocks=LAYOUT, recipe=QUICK, threads=2)
+    assert (found.metrics, found.baseline, found.p_value) == (
+        card.metrics,
+        card.baseline,
+        card.p_value,
+    )

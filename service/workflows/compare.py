@@ -1,0 +1,233 @@
+"""Several backbones side by side on one dataset, by cross-validation of the real head.
+
+Nothing is registered. Vectors are kept in the records of their own space, so that changing the
+backbone afterwards costs nothing; an erasure finds them there.
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+from classifiers.difference import auc_difference
+from classifiers.errors import ClassifierError, TrainingCancelled
+from classifiers.evaluation import SIGNIFICANCE, Evaluation
+from classifiers.labels import LabelSet
+from classifiers.look import look as look_at
+from classifiers.recipe import Recipe
+from classifiers.training import assess
+from features.embedder import Embedder
+from features.errors import FeatureError, UnknownDigest
+from service.catalog import Job
+from service.errors import LabelsNotReady
+from service.problems import problem
+from service.product import Product
+from service.schemas import CompareOptions
+from service.workflows.learn import checked_labels
+from service.workflows.look import described, layout, threads
+from service.workflows.vectors import Report, complete
+
+SAMPLE = 32
+"""Images that are looked at once more, to say how many a backbone sees in a second."""
+
+_EMBEDDED = 0.5
+"""Share of a backbone's work that is done when its vectors are there."""
+
+
+@dataclass(slots=True)
+class _Trial:
+    """One backbone's row, and what it is compared by; None where it failed."""
+
+    row: dict[str, Any]
+    evaluation: Evaluation | None = None
+
+
+def request_comparison(
+    product: Product,
+    workspace: str,
+    *,
+    dataset: str,
+    backbones: Sequence[str],
+    options: CompareOptions,
+    idempotency_key: str | None = None,
+) -> Job:
+    """Queues a comparison, once the labels are known to be fit for it.
+
+    Raises:
+        NotFound: there is no such dataset.
+        LabelsNotReady: it cannot be learnt from; every reason is named.
+        Conflict: the idempotency key belongs to another request.
+    """
+    request = {
+        "dataset": dataset,
+        "backbones": list(backbones),
+        "options": options.model_dump(exclude_defaults=True),
+    }
+    jobs = product.catalog.jobs
+    same = jobs.repeated(workspace, request, idempotency_key)
+    if same is not None:
+        return same
+    checked_labels(product, workspace, dataset)
+    return jobs.submit(workspace, "compare", request, idempotency_key)
+
+
+def run_comparison(product: Product, job: Job, owner: str, report: Report) -> None:
+    """Does a queued job: one backbone after the other, one open at a time beside the served one.
+
+    Raises:
+        TrainingCancelled: somebody cancelled it.
+        Exception: it failed; the caller writes down why.
+    """
+    asked = job.request
+    report("checking labels", 0.0)
+    labels = checked_labels(product, job.workspace, asked["dataset"])
+    seed = CompareOptions.model_validate(asked["options"]).seed
+    present = product.settings.backbone
+    names = list(dict.fromkeys([present, *asked["backbones"]]))
+    trials = []
+    for number, name in enumerate(names):
+
+        def tell(stage: str, part: float, number: int = number, name: str = name) -> None:
+            report(f"{name}: {stage}", (number + part) / len(names))
+
+        trials.append(_tried(product, job.workspace, labels, name, seed, tell))
+    _compare(trials)
+    result = {
+        "dataset": asked["dataset"],
+        "seed": seed,
+        "backbones": [trial.row for trial in trials],
+        "words": _words([trial.row for trial in trials]),
+    }
+    with product.catalog.database.write() as connection:
+        if not product.catalog.jobs.succeed(connection, job.id, owner, result):
+            raise TrainingCancelled
+
+
+def _tried(
+    product: Product, workspace: str, labels: LabelSet, name: str, seed: int, tell: Report
+) -> _Trial:
+    trial = _Trial(_empty_row(name, present=name == product.settings.backbone))
+    start = perf_counter()
+    try:
+        trial.evaluation = _try(product, workspace, labels, trial.row, seed, tell)
+    except TrainingCancelled:
+        raise
+    except (FeatureError, ClassifierError) as error:
+        trial.row["error"] = problem(error)
+    trial.row["seconds"] = round(perf_counter() - start, 1)
+    return trial
+
+
+def _try(
+    product: Product,
+    workspace: str,
+    labels: LabelSet,
+    row: dict[str, Any],
+    seed: int,
+    tell: Report,
+) -> Evaluation:
+    tell("opening", 0.0)
+    # Closed again before anything is learnt: two networks and the folds would be three's company.
+    with _opened(product, row["backbone"]) as embedder:
+        space = embedder.space
+        with product.workspaces[workspace].store_in(space) as store:
+            X = complete(
+                product,
+                workspace,
+                labels.digests,
+                embedder,
+                store,
+                lambda stage, part: tell(stage, _EMBEDDED * part),
+            )
+        row |= {"space": space.id, "dim": space.dim, "width": space.width}
+        row["images_per_second"] = _pace(product, workspace, labels, embedder)
+    tell("looking", _EMBEDDED)
+    blocks, at_once = layout(space), threads(product.settings.threads)
+    row["look"] = described(look_at(X, labels, blocks=blocks, seed=seed, threads=at_once))
+    evaluation = assess(
+        X,
+        labels,
+        blocks=blocks,
+        recipe=Recipe(seed=seed),
+        progress=lambda stage, part: tell(stage, _EMBEDDED + (1 - _EMBEDDED) * part),
+        threads=at_once,
+    )
+    row |= {"metrics": evaluation.metrics, "p_value": evaluation.p_value}
+    return evaluation
+
+
+def _opened(product: Product, backbone: str) -> AbstractContextManager[Embedder]:
+    if backbone == product.settings.backbone:
+        return nullcontext(product.embedder)
+    return product.open_backbone(backbone)
+
+
+def _pace(product: Product, workspace: str, labels: LabelSet, embedder: Embedder) -> float:
+    """Images a second, decoding included, of some that are looked at for this alone."""
+    blobs = product.workspaces[workspace].blobs
+    try:
+        files = [(d, blobs.get(d)) for d in labels.digests[:SAMPLE]]
+    except UnknownDigest as error:
+        raise LabelsNotReady("Images were erased meanwhile.", hint="Ask again.") from error
+    start = perf_counter()
+    embedder.embed(files, None)
+    return round(len(files) / (perf_counter() - start), 1)
+
+
+def _compare(trials: Sequence[_Trial]) -> None:
+    """Adds to every row what can only be said beside the others."""
+    present = trials[0].evaluation
+    finished = [trial for trial in trials if trial.evaluation is not None]
+    for trial in finished:
+        assert trial.evaluation is not None  # noqa: S101 - the others are not in the list
+        # The best of several is looked at: chance has had as many tries.
+        trial.row["signal"] = trial.evaluation.p_value * len(finished) < SIGNIFICANCE
+        if present is not None and trial.evaluation is not present:
+            trial.row["difference"] = auc_difference(
+                trial.evaluation.scored, present.scored, len(finished) - 1
+            )
+
+
+def _words(rows: Sequence[dict[str, Any]]) -> str:
+    """What to make of the table, in a sentence."""
+    present, *others = rows
+    better = [
+        row
+        for row in others
+        if row["signal"] and row["difference"] and row["difference"]["low"] > 0
+    ]
+    if better:
+        best = max(better, key=lambda row: float(row["difference"]["value"]))
+        gain = best["difference"]
+        return (
+            f"{best['backbone']} is better than {present['backbone']} on these images: its AUC is "
+            f"{gain['value']:.3f} higher ({gain['low']:.3f} to {gain['high']:.3f})."
+        )
+    if not any(row["signal"] for row in rows):
+        return "No signal in any of these spaces: no head learnt more than chance would explain."
+    if present["signal"]:
+        return f"No backbone is clearly better than {present['backbone']}: stay with it."
+    seeing = ", ".join(row["backbone"] for row in others if row["signal"])
+    return (
+        f"There is signal with {seeing} and none with {present['backbone']}, but the difference "
+        "may be chance: more images will tell."
+    )
+
+
+def _empty_row(backbone: str, *, present: bool) -> dict[str, Any]:
+    return {
+        "backbone": backbone,
+        "present": present,
+        "space": None,
+        "dim": None,
+        "width": None,
+        "images_per_second": None,
+        "look": None,
+        "metrics": {},
+        "p_value": None,
+        "signal": False,
+        "difference": None,
+        "seconds": 0.0,
+        "error": None,
+    }
