@@ -39,7 +39,12 @@ NEIGHBOURS = 9
 USEFUL_AUC = 0.65
 """Below this AUC there is too little in a space to build on."""
 
-METHODS = ("nearest_neighbours", "lda", "logistic_regression")
+METHODS = {
+    "nearest_neighbours": "nearest neighbours",
+    "lda": "LDA",
+    "logistic_regression": "logistic regression",
+}
+"""Each method and what people call it."""
 
 _TIES = 1e-3
 _RIDGE = 1e-9
@@ -84,7 +89,7 @@ class Look:
         area = self.methods[self.best].auc
         if self.verdict == "signal" and area is not None:
             return (
-                f"Signal: {self.best.replace('_', ' ')} tells these classes apart with an AUC of "
+                f"Signal: {METHODS[self.best]} tells these classes apart with an AUC of "
                 f"{area.value:.2f} ({area.low:.2f} to {area.high:.2f}). A head is worth training."
             )
         if self.verdict == "no_signal":

@@ -3,10 +3,10 @@
 Knows nothing of what the jobs do.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager
-from threading import Event
+from contextlib import AbstractContextManager, contextmanager
+from threading import Event, Lock
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -53,15 +53,42 @@ def run_jobs(
             raise
 
 
-def one_blas_thread() -> AbstractContextManager[object]:
+class _BlasLimit:
+    """Keeps matrix products on one thread from the first who wants it to the last."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._users = 0
+        self._limits: AbstractContextManager[object] | None = None
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+        with self._lock:
+            self._users += 1
+            # Nested by two threads, the last to leave would put back what the first had set.
+            if self._limits is None:
+                self._limits = threadpool_limits(1, user_api="blas")
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                if not self._users and self._limits is not None:
+                    self._limits.__exit__(None, None, None)
+                    self._limits = None
+
+
+_BLAS = _BlasLimit()
+
+
+def one_blas_thread() -> AbstractContextManager[None]:
     """Hold matrix products to one thread: on products this small more only wait for each other.
 
-    Figures then do not depend on the number of cores either.
+    Figures then do not depend on the number of cores either. Several threads may hold it at once.
     """
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
-    limits: AbstractContextManager[object] = threadpool_limits(1, user_api="blas")
-    return limits
+    return _BLAS.held()
 
 
 def _collect(futures: Sequence[Future[T]], report: Callable[[], None]) -> list[T]:

@@ -230,42 +230,6 @@ class SuspectsAnswer(BaseModel):
     )
 
 
-class Measure(BaseModel):
-    """A figure and the interval that it lies in at 95 % confidence."""
-
-    value: float
-    low: float
-    high: float
-
-
-class Glance(BaseModel):
-    """What one plain method reached on images that it had not seen."""
-
-    auc: Measure | None
-    balanced_accuracy: Measure
-    p_value: float | None = Field(description="Of an AUC this good by chance.")
-
-
-class Look(BaseModel):
-    """What plain methods see in a space."""
-
-    images: int = Field(description="Images that were looked at; test images are not.")
-    classes: list[str]
-    folds: dict[str, Any] | None
-    methods: dict[str, Glance]
-    best: str | None = Field(description="The method with the highest AUC.")
-    verdict: Literal["signal", "no_signal", "too_few"]
-    words: str = Field(description="The verdict in words.")
-
-
-class LookAnswer(Look):
-    """A quick look at a dataset in the served space."""
-
-    dataset: str
-    space: str
-    missing: int = Field(description="Labelled images that have no vector in this space yet.")
-
-
 class Rejected(BaseModel):
     """A file that was not taken, and why."""
 

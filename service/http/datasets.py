@@ -13,6 +13,7 @@ from service.http.answers import accepted, answer
 from service.http.forms import Form, read_form, read_json
 from service.http.gate import TakingIn
 from service.http.openapi import body_of, form_field
+from service.look_schemas import LookAnswer
 from service.product import DEFAULT_WORKSPACE, Product
 from service.settings import Settings
 from service.workflows import compare, datasets, look
@@ -35,7 +36,7 @@ def show_dataset(request: Request, dataset: str) -> Response:
     return answer(datasets.describe(request.app.state.product, DEFAULT_WORKSPACE, dataset))
 
 
-@router.get("/{dataset}/look", response_model=schemas.LookAnswer)
+@router.get("/{dataset}/look", response_model=LookAnswer)
 def look_at_dataset(request: Request, dataset: str) -> Response:
     """Says in about a second whether plain methods can tell the classes apart."""
     return answer(look.look(request.app.state.product, DEFAULT_WORKSPACE, dataset))

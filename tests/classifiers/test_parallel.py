@@ -5,8 +5,9 @@ import time
 from collections.abc import Callable
 
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits  # type: ignore[import-untyped]
 
-from classifiers.parallel import Tick, run_jobs
+from classifiers.parallel import Tick, one_blas_thread, run_jobs
 
 
 class Cancelled(Exception):
@@ -73,3 +74,19 @@ def test_the_report_runs_in_the_callers_thread() -> None:
     seen: set[int] = set()
     run_jobs([lambda tick: tick(1)], 1, lambda _: seen.add(threading.get_ident()))
     assert seen == {threading.get_ident()}
+
+
+def test_matrix_products_get_their_threads_back_when_the_last_has_left() -> None:
+    def threads() -> set[int]:
+        return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+    with threadpool_limits(2, user_api="blas"):
+        before = threads()
+        first, second = one_blas_thread(), one_blas_thread()
+        first.__enter__()
+        second.__enter__()
+        assert threads() == {1}
+        first.__exit__(None, None, None)
+        assert threads() == {1}
+        second.__exit__(None, None, None)
+        assert threads() == before

@@ -23,7 +23,7 @@ from features.keys import UInt8, Vectors, digest
 from features.testing import ToyBackbone
 from service.catalog import Job
 from service.cli import app
-from service.schemas import LookAnswer
+from service.look_schemas import Comparison, LookAnswer
 from service.wiring import build
 from service.workflows.compare import _words
 from service.workflows.erase import erase
@@ -129,6 +129,7 @@ def compare(http: Http, dataset: str, *backbones: str, **options: Any) -> Job:
 
 def rows_of(job: Job) -> list[dict[str, Any]]:
     assert job.state == "succeeded", job.error
+    Comparison.model_validate(job.result)
     assert job.result is not None
     rows: list[dict[str, Any]] = job.result["backbones"]
     return rows

@@ -17,6 +17,8 @@ SMALLEST: dict[type[BaseModel], dict[str, Any]] = {
     schemas.LearnRequest: {"name": "h", "dataset": "d"},
     schemas.LearnOptions: {},
     schemas.AliasTarget: {"version": 1},
+    schemas.CompareOptions: {},
+    schemas.CompareRequest: {},
 }
 
 
@@ -49,6 +51,9 @@ def test_defaults_are_those_of_the_contract() -> None:
         (schemas.SearchQuery, "k", 1, 0),
         (schemas.AliasTarget, "version", 1, 0),
         (schemas.LearnOptions, "seed", 2**31 - 1, 2**31),
+        (schemas.CompareRequest, "backbones", ["toy"] * 8, ["toy"] * 9),
+        (schemas.CompareRequest, "backbones", ["timm/resnet50.a1_in1k"], ["../x"]),
+        (schemas.CompareOptions, "seed", 0, -1),
         (schemas.LearnRequest, "task", "multiclass", "regression"),
     ],
 )

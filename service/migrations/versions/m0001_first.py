@@ -13,6 +13,7 @@ def upgrade() -> None:
     _heads()
     _aliases()
     _jobs()
+    _erasures()
     op.execute(
         "INSERT INTO workspaces (name, created) VALUES ('default', '1970-01-01T00:00:00.000Z')"
     )
@@ -20,7 +21,7 @@ def upgrade() -> None:
 
 
 def _datasets() -> None:
-    """Workspaces, datasets, labels, open erasures and spaces."""
+    """Workspaces, datasets and labels."""
     op.create_table(
         "workspaces",
         sa.Column("name", sa.String(length=64), nullable=False),
@@ -61,6 +62,10 @@ def _datasets() -> None:
         ),
     )
     op.create_index("ix_labels_digest", "labels", ["digest"], unique=False)
+
+
+def _erasures() -> None:
+    """Open erasures, and the spaces in which they look for records."""
     op.create_table(
         "erasures",
         sa.Column("workspace", sa.String(length=64), nullable=False),
