@@ -3,8 +3,8 @@
 import os
 from typing import Any
 
-from classifiers.labels import LabelSet, find_problems
-from classifiers.look import Look
+from classifiers.labels import find_problems
+from classifiers.look import Look, part, sample
 from classifiers.look import look as look_at
 from features.errors import UnknownDigest
 from features.keys import EmbeddingSpace
@@ -22,8 +22,8 @@ def look(product: Product, workspace: str, dataset: str) -> dict[str, Any]:
     """
     labels = checked_labels(product, workspace, dataset)
     store = product.workspaces[workspace].store
-    known = set(store.get(labels.digests))
-    seen = _among(labels, known)
+    known = {digest for digest in labels.digests if digest in store}
+    seen = part(labels, [row for row, digest in enumerate(labels.digests) if digest in known])
     answer = {
         "dataset": dataset,
         "space": product.space.id,
@@ -31,6 +31,7 @@ def look(product: Product, workspace: str, dataset: str) -> dict[str, Any]:
     }
     if any(problem.severity == "error" for problem in find_problems(seen)):
         return answer | _unseen(len(set(seen.digests)))
+    seen = part(seen, sample(seen))  # before vectors of very many images are read
     try:
         X = store.rows(seen.digests).matrix()
     except UnknownDigest as error:
@@ -87,14 +88,3 @@ def _unseen(n_images: int) -> dict[str, Any]:
         "verdict": "too_few",
         "words": words,
     }
-
-
-def _among(labels: LabelSet, digests: set[str]) -> LabelSet:
-    """The part of a label set that is about these images."""
-    rows = [row for row, digest in enumerate(labels.digests) if digest in digests]
-    return LabelSet(
-        digests=tuple(labels.digests[row] for row in rows),
-        labels=tuple(labels.labels[row] for row in rows),
-        groups=None if labels.groups is None else tuple(labels.groups[row] for row in rows),
-        splits=None if labels.splits is None else tuple(labels.splits[row] for row in rows),
-    )

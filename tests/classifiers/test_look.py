@@ -8,9 +8,19 @@ from made_heads import LAYOUT, WIDTH, alternating, digests, taught, vectors
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.neighbors import KNeighborsClassifier
 
-from classifiers.errors import LabelProblems
+from classifiers.errors import LabelProblems, SpaceMismatch
 from classifiers.labels import LabelSet
-from classifiers.look import METHODS, NEIGHBOURS, Look, _lda, _nearest, look
+from classifiers.look import (
+    AT_MOST,
+    METHODS,
+    NEIGHBOURS,
+    Look,
+    _lda,
+    _nearest,
+    look,
+    part,
+    sample,
+)
 from classifiers.recipe import Recipe
 
 
@@ -98,6 +108,14 @@ def test_labels_that_cannot_be_learnt_from_are_refused() -> None:
         looked(("cat",) * 10, 1.0)
 
 
+def test_vectors_of_another_shape_are_refused() -> None:
+    labels = alternating(("cat", "dog"), 10)
+    X, label_set = vectors(labels, 1.0), LabelSet(digests(20), labels)
+    for wrong in (X[:-1], X[:, :-1], X.astype(np.float64)):
+        with pytest.raises(SpaceMismatch):
+            look(wrong, label_set, blocks=LAYOUT)
+
+
 def test_discriminant_analysis_agrees_with_scikit_learns_where_shrinkage_hardly_matters() -> None:
     generator = np.random.default_rng(2)
     y = np.arange(900) % 3
@@ -127,3 +145,17 @@ def test_a_look_at_a_thousand_images_takes_about_a_second() -> None:
     start = perf_counter()
     look(X, LabelSet(digests(1000), labels), blocks=names, threads=2)
     assert perf_counter() - start < 10  # 1 to 2 seconds on two idle cores
+
+
+def test_of_very_many_images_a_fair_thousand_is_looked_at() -> None:
+    labels = ("rare",) * 20 + ("common",) * 2980
+    label_set = LabelSet(digests(3000), labels)
+    rows = sample(label_set)
+    assert len(set(rows)) == AT_MOST
+    assert sum(labels[row] == "rare" for row in rows) == 20
+    inner = part(label_set, rows)
+    assert sample(inner) == [*range(AT_MOST)]
+    X = vectors(labels, 2.0)
+    found = look(X, label_set, blocks=LAYOUT, threads=2)
+    assert found.n_images == AT_MOST
+    assert found.methods == look(X[rows], inner, blocks=LAYOUT).methods
