@@ -1,6 +1,6 @@
 """A quick look sees what is there, is silent about what is not, and knows when it cannot tell."""
 
-from time import perf_counter
+from time import process_time
 
 import numpy as np
 import pytest
@@ -142,9 +142,9 @@ def test_a_look_at_a_thousand_images_takes_about_a_second() -> None:
     labels = alternating(("cat", "dog"), 500)
     names = ("penultimate", 0, 1280), ("stages", 1280, 2688)
     X = np.random.default_rng(4).standard_normal((1000, 2688)).astype(np.float32)
-    start = perf_counter()
+    start = process_time()
     look(X, LabelSet(digests(1000), labels), blocks=names, threads=2)
-    assert perf_counter() - start < 10  # 1 to 2 seconds on two idle cores
+    assert process_time() - start < 10  # 2 of the processor, which two cores share
 
 
 def test_of_very_many_images_a_fair_thousand_is_looked_at() -> None:
