@@ -7,6 +7,7 @@ for a row, however many heads look at it. Knows nothing of labels or trees.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numba
@@ -54,6 +55,19 @@ class Scaling:
     def first(self, columns: Float32) -> Float32:
         """Return the first block, the penultimate vector, of columns that the head sees."""
         return columns[:, : self.blocks[0].stop - self.blocks[0].start]
+
+    @property
+    def slices(self) -> tuple[slice, ...]:
+        """Where each block lies among the columns that the head sees."""
+        stops = np.cumsum([0, *(block.stop - block.start for block in self.blocks)]).tolist()
+        return tuple(slice(start, stop) for start, stop in pairwise(stops))
+
+    def lengths(self, row: Float32) -> list[float]:
+        """Return what each block of one row of X is divided by; row: float32 (width,)."""
+        if self.normalisation != "l2":
+            return [1.0] * len(self.blocks)
+        blocks = (row[block.start : block.stop].astype(np.float64) for block in self.blocks)
+        return [float(np.sqrt(values @ values)) or 1.0 for values in blocks]
 
     def scale(self, X: Float32) -> Float32:
         """Return the blocks of X side by side, scaled: float32 (n_images, n_columns)."""

@@ -89,6 +89,17 @@ def raw_scores(booster: "lightgbm.Booster", Z: Float32, n_outputs: int) -> Float
     return np.asarray(raw, np.float64).reshape(len(Z), n_outputs)
 
 
+def contributions(booster: "lightgbm.Booster", Z: Float32, n_outputs: int) -> Float64:
+    """Return what each column adds to each raw score: float64 (n_images, n_outputs, n_columns + 1).
+
+    The last column is the booster's expected raw score; all of a row sum to its raw score. Exact
+    Shapley values of the trees (Lundberg and others, "From local explanations to global
+    understanding with explainable AI for trees", 2020), as LightGBM computes them.
+    """
+    found = booster.predict(Z, pred_contrib=True, num_threads=1)
+    return np.asarray(found, np.float64).reshape(len(Z), n_outputs, Z.shape[1] + 1)
+
+
 def _parameters(recipe: Recipe, n_classes: int) -> dict[str, Any]:
     objective: dict[str, Any] = {"objective": "binary"}
     if n_classes > 2:  # noqa: PLR2004  two classes need one output

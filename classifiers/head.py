@@ -41,7 +41,8 @@ class Head:
         text: the booster, as LightGBM writes it (`trees.canonical`).
         trees: the booster, parsed.
         arrays: "linear": float32 (n_outputs, n_columns) and "intercept": float64 (n_outputs,), the
-            linear parts of the mixture in one; "novelty_*": what images it learnt from look like;
+            linear parts of the mixture in one; "column_means": float32 (n_columns,), of the images
+            it learnt from; "novelty_*": what images it learnt from look like;
             "out_of_fold": float32 (n_images, n_classes), the calibrated probability of each image
             it learnt from, given by models that had not seen it; "true_classes": int32
             (n_images,), class numbers. Rows are in the order of digests, which are not kept.
@@ -167,6 +168,7 @@ def _forms(card: Card) -> dict[str, tuple[type[np.generic], tuple[int, ...]]]:
     return {
         "linear": (np.float32, (card.n_outputs, n_columns)),
         "intercept": (np.float64, (card.n_outputs,)),
+        "column_means": (np.float32, (n_columns,)),
         "novelty_mean": (np.float32, (dim,)),
         "novelty_directions": (np.float32, (card.novelty.directions, dim)),
         "novelty_distances": (np.float64, (card.novelty.distances,)),
@@ -201,8 +203,9 @@ def _load_arrays(card: Card, files: Mapping[str, bytes]) -> dict[str, Array]:
         raise ValueError("out_of_fold.npy has what is no probability")
     if not ((classes >= 0) & (classes < len(card.classes))).all():
         raise ValueError("true_classes.npy has what is no class")
-    if not all(np.isfinite(arrays[name]).all() for name in ("linear", "intercept")):
-        raise ValueError("linear.npy or intercept.npy has what is no number")
+    for name in ("linear", "intercept", "column_means"):
+        if not np.isfinite(arrays[name]).all():
+            raise ValueError(f"{name}.npy has what is no number")
     _novelty(arrays)
     return arrays
 

@@ -257,6 +257,7 @@ def _finish(
         # Calibration is linear in the score, so it costs nothing to carry it out here for good.
         "linear": (scale * mixed.linear.T).astype(np.float32),
         "intercept": scale * mixed.intercept + shifts,
+        "column_means": lesson.train.Z.mean(axis=0, dtype=np.float64).astype(np.float32),
         **{f"novelty_{name}": array for name, array in novelty.to_arrays().items()},
     }
     text = canonical(mixed.text)

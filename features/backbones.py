@@ -24,14 +24,13 @@ import torch
 from torch import Tensor, nn
 
 from features import networks
-from features.errors import BackboneUnavailable, EngineFailed
+from features.errors import BackboneUnavailable, EngineFailed, NoMaps
 from features.images import INTERPOLATIONS
-from features.keys import EmbeddingSpace, Preprocessing, Stage, UInt8, Vectors
+from features.keys import EmbeddingSpace, Float32, Preprocessing, Stage, UInt8, Vectors
+from features.maps import EPSILON, Maps, from_layers
 from features.weights import Source, locate
 
 _STAGES = 4
-_EPSILON = 1e-6
-"""Added to variances: rounding then cannot show in the deviation of a channel that is constant."""
 
 
 class Backbone(nn.Module):
@@ -86,6 +85,32 @@ class Backbone(nn.Module):
             embeddings, stages = self(images)
             return Vectors(embeddings.cpu().numpy(), stages.cpu().numpy())
 
+    def layers(self, image: UInt8) -> tuple[Vectors, dict[str, Float32]]:
+        """Return the vectors of one image, and every map on the way, by module, as they came.
+
+        Args:
+            image: uint8 (size, size, 3).
+
+        Returns:
+            The vectors; float32 (channels, side, side) for each module that gives such a map.
+        """
+        seen: dict[str, Float32] = {}
+
+        def note(name: str, _module: nn.Module, _inputs: object, output: object) -> None:
+            if isinstance(output, Tensor) and output.ndim == 4:  # noqa: PLR2004  (n, c, h, w)
+                # Copied at once: networks may go on to change it in place.
+                seen[name] = output[0].cpu().numpy().copy()
+
+        hooks = [
+            part.register_forward_hook(partial(note, name))
+            for name, part in self.net.named_modules()
+        ]
+        try:
+            return self.look(image[np.newaxis]), seen
+        finally:
+            for hook in hooks:
+                hook.remove()
+
     def traced(self, pixels: UInt8) -> torch.jit.ScriptModule:
         """Return this backbone as a graph for inputs of exactly this shape, to be converted.
 
@@ -113,7 +138,7 @@ def _pool(maps: Tensor) -> tuple[Tensor, Tensor]:
     """
     maps = maps.flatten(2)
     mean = maps.mean(2, keepdim=True)
-    return mean.squeeze(2), ((maps - mean).square().mean(2) + _EPSILON).sqrt()
+    return mean.squeeze(2), ((maps - mean).square().mean(2) + EPSILON).sqrt()
 
 
 def has_cuda() -> bool:
@@ -147,6 +172,19 @@ class TorchEngine:
         self.space.preprocessing.check(pixels)
         with self._lock:
             return self.backbone.look(pixels)
+
+    def maps(self, image: UInt8) -> Maps:
+        """Return what each place of an image adds to its vectors; image: uint8 (size, size, 3)."""
+        self.space.preprocessing.check(image[np.newaxis])
+        with self._lock:
+            vectors, layers = self.backbone.layers(image)
+        # The last layer whose mean is the embedding is the one that was pooled.
+        for layer in reversed(layers.values()):
+            if layer.shape[0] == self.space.dim and layer.shape[1] == layer.shape[2] > 1:
+                maps = from_layers(layer, [layers[stage.name] for stage in self.space.stages])
+                if maps.pool_to(vectors):
+                    return maps
+        raise NoMaps(self.space.backbone)
 
     def close(self) -> None:
         """Do nothing: the memory goes with the last reference."""

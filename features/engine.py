@@ -26,6 +26,8 @@ from features.disk import make_folder, reaching
 from features.errors import EngineFailed
 from features.keys import EmbeddingSpace, Float32, UInt8, Vectors, digest
 from features.locks import FileLock
+from features.mapper import Mapper
+from features.maps import Maps, add_outputs
 from features.weights import DEFAULT, Source, locate
 
 if TYPE_CHECKING:
@@ -54,6 +56,12 @@ class Engine(Protocol):
 
     def run(self, pixels: UInt8) -> Vectors:
         """Return the vectors of `pixels`: uint8 (n_images, size, size, 3), in order."""
+
+    def maps(self, image: UInt8) -> Maps:
+        """Return what each place of an image adds to its vectors; image: uint8 (size, size, 3).
+
+        What this needs is made when it is first asked for. Raises `NoMaps` where there are none.
+        """
 
     def close(self) -> None:
         """Release what it holds; it cannot run afterwards."""
@@ -119,6 +127,9 @@ class OpenVinoEngine:
         self.space = converted.space
         self._lone = _Lane(converted, "LATENCY", threads)
         self._many = _Lane(converted, "THROUGHPUT", threads)
+        self._mapper = Mapper(
+            self, lambda: _compile(_converted(source, cache), "LATENCY", threads, maps=True)
+        )
 
     def run(self, pixels: UInt8) -> Vectors:
         """Return the vectors of `pixels`: uint8 (n_images, size, size, 3), each seen on its own."""
@@ -127,10 +138,15 @@ class OpenVinoEngine:
         # OpenVINO reads the memory of an image as it lies.
         return lane.run(np.ascontiguousarray(pixels))
 
+    def maps(self, image: UInt8) -> Maps:
+        """Return what each place of an image adds to its vectors; image: uint8 (size, size, 3)."""
+        return self._mapper.run(image)
+
     def close(self) -> None:
         """Free the compiled backbones, after the calls that are running."""
         self._lone.close()
         self._many.close()
+        self._mapper.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,20 +162,7 @@ class _Lane:
     """One compiled backbone with its streams; serves one call at a time."""
 
     def __init__(self, converted: _Converted, hint: str, threads: int) -> None:
-        ov = _openvino()
-        # bfloat16, the default where a CPU has it, would be another space. Pinned threads of
-        # several worker processes would share the first cores and leave the others idle.
-        settings = {
-            "PERFORMANCE_HINT": hint,
-            "INFERENCE_PRECISION_HINT": "f32",
-            "ENABLE_CPU_PINNING": False,
-        } | ({"INFERENCE_NUM_THREADS": threads} if threads else {})
-        core = ov.Core()
-        try:
-            model = core.read_model(converted.graph, converted.weights)
-            self._queue = ov.AsyncInferQueue(core.compile_model(model, "CPU", settings))
-        except RuntimeError as error:
-            raise EngineFailed(f"OpenVINO cannot compile it ({error})") from error
+        self._queue = _openvino().AsyncInferQueue(_compile(converted, hint, threads))
         self._space = converted.space
         self._lock = threading.Lock()
 
@@ -186,6 +189,24 @@ class _Lane:
     def close(self) -> None:
         with self._lock:
             self._queue = None
+
+
+def _compile(converted: _Converted, hint: str, threads: int, *, maps: bool = False) -> Any:  # noqa: ANN401  OpenVINO publishes no types
+    # bfloat16, the default where a CPU has it, would be another space. Pinned threads of
+    # several worker processes would share the first cores and leave the others idle.
+    settings = {
+        "PERFORMANCE_HINT": hint,
+        "INFERENCE_PRECISION_HINT": "f32",
+        "ENABLE_CPU_PINNING": False,
+    } | ({"INFERENCE_NUM_THREADS": threads} if threads else {})
+    core = _openvino().Core()
+    try:
+        model = core.read_model(converted.graph, converted.weights)
+        if maps:
+            add_outputs(model, converted.space)
+        return core.compile_model(model, "CPU", settings)
+    except RuntimeError as error:
+        raise EngineFailed(f"OpenVINO cannot compile it ({error})") from error
 
 
 def _openvino() -> Any:  # noqa: ANN401  OpenVINO publishes no types

@@ -6,6 +6,7 @@
     ├── SpaceMismatch          vectors of one space were offered where another is expected
     ├── BackboneUnavailable    the backbone does not exist, or its weights cannot be had here
     ├── EngineFailed           the backbone could not be compiled or run
+    ├── NoMaps                 the backbone cannot say which places its embedding comes from
     ├── StoreDamaged           what is on disk contradicts itself
     ├── StoreUnavailable       the store cannot be read or written now
     └── Overloaded             the bounded queue is full; the same call will work later
@@ -79,6 +80,17 @@ class EngineFailed(FeatureError):
     ) -> None:
         super().__init__(f"engine failed: {detail}", hint=hint)
         self.detail = detail
+
+
+class NoMaps(FeatureError):
+    """The embedding of backbone `name` is not the mean of maps, so no place has a part in it."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"backbone {name!r} cannot be explained: its embedding is not the mean of maps",
+            hint="Ask without a heat map, or use a network that ends in global average pooling.",
+        )
+        self.name = name
 
 
 class _StoreError(FeatureError):

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.keys import EmbeddingSpace, Preprocessing, Stage, UInt8, Vectors, digest
+from features.maps import Maps, deviation_parts, mean_parts
 
 _SIZE, _PATCH = 32, 4
 _GRID = _SIZE // _PATCH
@@ -49,6 +50,11 @@ class ToyBackbone:
             row[:] = _look(image)
         return Vectors(rows[:, : self.space.dim].copy(), rows[:, self.space.dim :].copy())
 
+    def maps(self, image: UInt8) -> Maps:
+        """Return what each place of an image adds to its vectors; image: uint8 (32, 32, 3)."""
+        self.space.preprocessing.check(image[np.newaxis])
+        return _look_at_places(image)
+
     def close(self) -> None:
         """Do nothing: there is nothing to release."""
 
@@ -67,6 +73,25 @@ def _look(image: UInt8) -> Float64:
     embedding = (colours.mean(axis=0), 4 * waves, edges.mean(axis=0), contrast)
     stages = (colours.mean(axis=0), colours.std(axis=0), edges.mean(axis=0), edges.std(axis=0))
     return np.concatenate(embedding + stages)
+
+
+def _look_at_places(image: UInt8) -> Maps:
+    """Return what each patch adds to what `_look` returns."""
+    scaled = image / 127.5 - 1.0
+    patches = scaled.reshape(_GRID, _PATCH, _GRID, _PATCH, 3)
+    colours = patches.mean(axis=(1, 3)).transpose(2, 0, 1)
+    grey = scaled.mean(axis=2)
+    edges = _edges(grey).T.reshape(-1, _GRID, _GRID)
+    waves = np.einsum("iy,jx,yx->ijyx", _WAVES, _WAVES, colours.mean(axis=0))
+    contrast = deviation_parts(grey[np.newaxis]).reshape(1, _GRID, _PATCH, _GRID, _PATCH)
+    embedding = (
+        mean_parts(colours),
+        4 * waves.reshape(-1, _GRID, _GRID)[1:],
+        mean_parts(edges),
+        contrast.sum(axis=(2, 4)) + 0.1 / _GRID**2,
+    )
+    stages = [part(layer) for layer in (colours, edges) for part in (mean_parts, deviation_parts)]
+    return Maps((np.concatenate(embedding).astype(np.float32), *stages))
 
 
 def _edges(grey: Float64) -> Float64:

@@ -111,6 +111,7 @@ def head_of(booster: lightgbm.Booster, n_columns: int, n_outputs: int) -> Head:
     arrays: dict[str, npt.NDArray[Any]] = {
         "linear": np.zeros((n_outputs, n_columns), np.float32),
         "intercept": np.zeros(n_outputs),
+        "column_means": np.zeros(n_columns, np.float32),
         **{f"novelty_{name}": array for name, array in novelty.to_arrays().items()},
         "out_of_fold": np.zeros((2, len(classes)), np.float32),
         "true_classes": np.zeros(2, np.int32),
