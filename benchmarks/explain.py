@@ -91,7 +91,9 @@ def read(folder: Path, classes: dict[str, str], wanted: int, engine: Engine) -> 
     rng = np.random.default_rng(0)
     found: dict[str, tuple[str, str, Pixels]] = {}
     for label in sorted(set(classes.values())):
-        files = sorted(p for c, of in classes.items() if of == label for p in (folder / c).iterdir())
+        files = sorted(
+            p for c, of in classes.items() if of == label for p in (folder / c).iterdir()
+        )
         for i in rng.permutation(len(files))[:wanted].tolist():
             data, path = files[i].read_bytes(), files[i].relative_to(folder).as_posix()
             pixels = decode(data, engine.space.preprocessing)
@@ -138,7 +140,7 @@ def heat(head: Head, engine: Engine, image: Pixels) -> tuple[Float, str, str]:
     found = contributions(head, row)
     parts = dict(zip(names, maps.blocks, strict=True))
     layers = spread(head, row, found, parts).values()
-    return sum(regrid(layer, SIDE) for layer in layers), found.of, found.against
+    return np.sum([regrid(layer, SIDE) for layer in layers], axis=0), found.of, found.against
 
 
 class Covering:

@@ -11,9 +11,12 @@ from threading import Condition
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 from features.errors import EngineFailed, FeatureError, ImageRejected, SpaceMismatch
-from features.images import Limits
+from features.images import Limits, decode
 from features.keys import EmbeddingSpace, Float32, digest
+from features.maps import Maps
 from features.pipeline import Observer, Pipeline, Row, Silent
 from features.writer import Writer, stacked
 
@@ -41,6 +44,11 @@ class Embedded:
     stages: Float32
     cached: bool
 
+    @property
+    def row(self) -> Float32:
+        """The row of `Vectors.matrix()`: float32 (width,)."""
+        return np.concatenate((self.embedding, self.stages))
+
 
 class Embedder:
     """Turns images into vectors, each only once. Thread-safe.
@@ -64,7 +72,8 @@ class Embedder:
         queue_images: int = 1024,
         observer: Observer | None = None,
     ) -> None:
-        self._space = engine.space
+        self._engine, self._space = engine, engine.space
+        self.limits = limits
         self._observer = observer or Silent()
         self._pipeline = Pipeline(
             engine, limits, decode_threads, max_batch, queue_images, self._observer
@@ -117,6 +126,15 @@ class Embedder:
                 row = known[key] if key in known else computed[key]
                 results.append(Embedded(key, row.embedding, row.stages, cached=key in known))
         return results
+
+    def maps(self, data: bytes, filename: str | None = None) -> Maps:
+        """Return what each place of an image adds to its vectors; none of it is remembered.
+
+        Raises:
+            ImageRejected: as `embed` returns it.
+            NoMaps: the backbone does not tell places apart.
+        """
+        return self._engine.maps(decode(data, self._space.preprocessing, self.limits, filename))
 
     def flush(self) -> None:
         """Return once all that was to be remembered is durable.

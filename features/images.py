@@ -69,10 +69,8 @@ _FOREIGN = (
 )
 _ACCEPTED = "Send JPEG, PNG, WebP, TIFF, BMP or GIF."
 _SEND_AGAIN = "Check that it opens in an image viewer, and send the original file again."
-
 _SMALLER = "Cut it into tiles, or send it smaller."
 _AS_RGB = "Save it as PNG, in 8-bit RGB or 16-bit greyscale."
-
 _DEEP_GREY = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
 
 _SCANS_PER_LIMIT = 16
@@ -125,10 +123,18 @@ def decode(
     with _rejecting(data, filename):
         source = _open(data, limits)
         image, width, height = _load(source, math.ceil(size / preprocessing.crop))
-        side = preprocessing.crop * min(width, height)
-        left, top = (width - side) / 2, (height - side) / 2
+        left, top, side = preprocessing.square(width, height)
         square = image.resize((size, size), resample, (left, top, left + side, top + side))
         return np.asarray(_upright_rgb(square, source))
+
+
+def upright_size(data: bytes, limits: Limits = Limits()) -> tuple[int, int]:
+    """Return width and height of an image once it is set upright; raises as `decode` does."""
+    with _rejecting(data, None):
+        source = _open(data, limits)
+        # Pillow says the size of a TIFF as it will be once it is turned.
+        turned = _orientation(source) > 4 and not isinstance(source, TiffImageFile)  # noqa: PLR2004  5 to 8 lie on their side
+        return source.size[::-1] if turned else source.size
 
 
 def thumbnail(data: bytes, side: int, limits: Limits = Limits()) -> bytes:
@@ -143,10 +149,9 @@ def thumbnail(data: bytes, side: int, limits: Limits = Limits()) -> bytes:
         size = [max(1, round(length * scale)) for length in source.size]
         image, width, height = _load(source, min(size))
         small = image.resize(size, Image.Resampling.BICUBIC, (0, 0, width, height))
-        out = BytesIO()
         # Made from bare pixels: Pillow carries comments and profiles along with an image.
         bare = Image.fromarray(np.asarray(_upright_rgb(small, source)))
-        bare.save(out, "JPEG", quality=85)
+        bare.save(out := BytesIO(), "JPEG", quality=85)
         return out.getvalue()
 
 

@@ -81,6 +81,11 @@ class Preprocessing:
         # 1 and 1.0 are one rule and must make one space id.
         object.__setattr__(self, "crop", float(self.crop))
 
+    def square(self, width: float, height: float) -> tuple[float, float, float]:
+        """Return left, top and side of the square that is looked at, in an image of this size."""
+        side = self.crop * min(width, height)
+        return (width - side) / 2, (height - side) / 2, side
+
     def check(self, pixels: UInt8) -> None:
         """Raise `ValueError` unless `pixels` is uint8 (n_images, size, size, 3)."""
         expected = (self.size, self.size, 3)

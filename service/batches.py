@@ -36,12 +36,12 @@ def as_folder(
     return read_folder(folder, groups=groups, splits=splits, labels=labels)
 
 
-def cut(paths: Sequence[Path]) -> Iterator[slice]:
+def cut(paths: Sequence[Path], most: int = BATCH_IMAGES) -> Iterator[slice]:
     """Cuts a list of files into requests, by number and by bytes."""
     start, size_bytes = 0, 0
     for i, path in enumerate(paths):
         own_bytes = path.stat().st_size if path.is_file() else 0
-        full = i - start >= BATCH_IMAGES or size_bytes + own_bytes > BATCH_BYTES
+        full = i - start >= most or size_bytes + own_bytes > BATCH_BYTES
         if full and i > start:
             yield slice(start, i)
             start, size_bytes = i, 0

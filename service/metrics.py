@@ -27,7 +27,7 @@ GAUGES = {
     "intake_inside": "Requests with images or labels that are worked on or wait.",
 }
 
-STAGES = ("wait", "decode", "forward", "heads", "write")
+STAGES = ("wait", "decode", "forward", "heads", "explain", "write")
 
 STAGE_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 

@@ -13,6 +13,7 @@ STATUSES: dict[type[Exception], tuple[int, str, str]] = {
     images.SpaceMismatch: (409, "space_mismatch", "Another embedding space"),
     images.BackboneUnavailable: (503, "backbone_unavailable", "The backbone cannot be had"),
     images.EngineFailed: (500, "engine_failed", "The backbone failed"),
+    images.NoMaps: (422, "no_maps", "This backbone cannot be explained"),
     images.StoreDamaged: (500, "store_damaged", "Stored data is damaged"),
     images.StoreUnavailable: (503, "store_unavailable", "The store cannot be used"),
     images.Overloaded: (503, "overloaded", "Too much work is waiting"),

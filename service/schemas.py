@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 MAX_IMAGES = 64
 MAX_HEADS = 10_000
@@ -27,6 +27,14 @@ class PredictDigests(_Request):
     digests: list[str] = Field(min_length=1, max_length=MAX_IMAGES)
     heads: list[str] | None = Field(default=None, max_length=MAX_HEADS)
     evidence: int = Field(default=0, ge=0, le=MAX_EVIDENCE)
+    explain: bool = Field(default=False, description="Must be false: only images are explained.")
+
+    @field_validator("explain")
+    @classmethod
+    def _is_false(cls, explain: bool) -> bool:  # noqa: FBT001  pydantic calls it so
+        if explain:
+            raise ValueError("a heat map needs the image itself: send it as a form")
+        return explain
 
 
 class SearchQuery(_Request):
@@ -126,6 +134,28 @@ class Evidence(BaseModel):
     group: str | None
 
 
+class Crop(BaseModel):
+    """The square that the backbone looks at, in pixels of the image set upright."""
+
+    width: int = Field(description="Of the whole image.")
+    height: int
+    left: float
+    top: float
+    side: float
+
+
+class Explanation(BaseModel):
+    """What each place of an image adds to the score of one label: base + grid = score."""
+
+    of: str = Field(description="The likeliest label.")
+    against: str = Field(description="The likeliest of the others.")
+    unit: Literal["log odds"]
+    base: float = Field(description="The score of a mean image of those the head learnt from.")
+    score: float = Field(description="log(probability of `of` / probability of `against`).")
+    grid: list[list[float]] = Field(description="Rows from top to bottom, over the crop.")
+    crop: Crop
+
+
 class Prediction(BaseModel):
     """What one head says of one image."""
 
@@ -143,6 +173,7 @@ class Prediction(BaseModel):
         description="Share of training images at least as strange: small is strange."
     )
     unlike: bool | None = Field(description="Unlike what the head learnt from.")
+    explanation: Explanation | None = None
     error: Problem | None = None
 
 

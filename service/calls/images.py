@@ -1,6 +1,7 @@
 """Verbs of images as the requests that they take. Sends nothing: a client does."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from service.exchange import (
     Call,
@@ -22,6 +23,7 @@ def predict(
     digests: Sequence[str] = (),
     evidence: int = 0,
     remember: bool = True,
+    explain: bool = False,
 ) -> Flow:
     """Asks heads about images: 1 to 64 of them, or digests of images that are known.
 
@@ -31,14 +33,19 @@ def predict(
         digests: known images, in place of `images`.
         evidence: how many of the nearest labelled images to name, 0 to 20.
         remember: whether the vectors may be kept.
+        explain: whether each answer comes with a heat map that adds up to its score; of at most 8
+            images and 8 heads, and of images alone, not of digests.
     """
     asked = [heads] if isinstance(heads, str) else heads
     if digests:
-        body = {"digests": list(digests), "heads": asked, "evidence": evidence}
+        body: dict[str, Any] = {"digests": list(digests), "heads": asked, "evidence": evidence}
+        if explain:
+            body["explain"] = True  # refused by the server, with its reason
         return ask(json_call("POST", "/v1/predict", body))
     fields: dict[str, str | list[str]] = {
         "evidence": str(evidence),
         "remember": str(remember).lower(),
+        "explain": str(explain).lower(),
     }
     if asked is not None:
         fields["heads"] = list(asked)

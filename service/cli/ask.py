@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -15,9 +15,13 @@ if TYPE_CHECKING:
 
 MAX_EVIDENCE = 20
 MAX_HITS = 1_000
+MAX_EXPLAINED = 8
+"""Images of one request with heat maps."""
+
+DRAWN = Path("heat-maps")
 
 
-def predict(
+def predict(  # noqa: PLR0913 - each is an option of the command
     context: typer.Context,
     paths: Annotated[
         list[Path], typer.Argument(metavar="PATH...", help="Images, or folders of images.")
@@ -36,6 +40,21 @@ def predict(
     remember: Annotated[
         bool, typer.Option(metavar="", help="Keep the images' vectors; the images are never kept.")
     ] = True,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain",
+            metavar="",
+            help="Draw a heat map for each answer: which places it rests on.",
+        ),
+    ] = False,
+    save: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Where heat maps are drawn: ./heat-maps by default, nowhere with --json.",
+        ),
+    ] = None,
     as_json: AsJson = False,
     server: Server = None,
     key: Key = None,
@@ -44,10 +63,11 @@ def predict(
     files = list(_files(paths))
     names = [name for name, _ in files]
     asked = [h.strip() for h in heads.split(",") if h.strip()] or None
+    question = _Question(asked, evidence, remember, explain or save is not None)
     with session(context, server, key, as_json=as_json) as client:
         answer: dict[str, Any] = {"space": None, "results": []}
         with show.bar("Looking at images") as update:
-            for part in client.stream(_questions(files, asked, evidence, remember=remember)):
+            for part in client.stream(_questions(files, question)):
                 answer["space"] = part["space"] or answer["space"]
                 answer["results"] += part["results"]
                 update(len(answer["results"]), len(files), "Looking at images")
@@ -55,6 +75,8 @@ def predict(
         print_json(answer)
     else:
         _print_predictions(names, answer["results"])
+    if question.explain and (save or not as_json):
+        _draw(files, answer["results"], save or DRAWN)
     _tell_errors(names, answer["results"])
 
 
@@ -123,25 +145,31 @@ def _files(paths: Sequence[Path]) -> Iterator[tuple[str, Path]]:
             )
 
 
-def _questions(
-    files: Sequence[tuple[str, Path]], heads: list[str] | None, evidence: int, *, remember: bool
-) -> Iterator["Flow"]:
-    from service.batches import cut
+class _Question(NamedTuple):
+    """What is asked about every image."""
 
-    for part in cut([path for _, path in files]):
-        yield _question(files[part], heads, evidence, remember=remember)
+    heads: list[str] | None
+    evidence: int
+    remember: bool
+    explain: bool
 
 
-def _question(
-    files: Sequence[tuple[str, Path]], heads: list[str] | None, evidence: int, *, remember: bool
-) -> "Flow":
+def _questions(files: Sequence[tuple[str, Path]], question: _Question) -> Iterator["Flow"]:
+    from service.batches import BATCH_IMAGES, cut
+
+    most = MAX_EXPLAINED if question.explain else BATCH_IMAGES
+    for part in cut([path for _, path in files], most):
+        yield _ask(files[part], question)
+
+
+def _ask(files: Sequence[tuple[str, Path]], question: _Question) -> "Flow":
     """Asks about one batch; what could not be answered is an error in its own place."""
     from service.calls import predict as ask
     from service.client import NamedImage
 
     images = [NamedImage(name, path.read_bytes()) for name, path in files]
     try:
-        return (yield from ask(images, heads, evidence=evidence, remember=remember))
+        return (yield from ask(images, **question._asdict()))
     except PenultimateError as error:
         if error.answer is not None and "results" in error.answer:
             return error.answer
@@ -164,6 +192,23 @@ def _print_predictions(names: Sequence[str], results: Sequence[Mapping[str, Any]
     if similar:
         typer.echo("\nThe most similar images that the heads learnt from:")
         show.table(("file", "score", "label", "similar file", "dataset"), similar, right=(1,))
+
+
+def _draw(
+    files: Sequence[tuple[str, Path]], results: Sequence[Mapping[str, Any]], folder: Path
+) -> None:
+    """Draws the heat map of every answer that has one, and says where."""
+    from service.cli.heat_maps import draw, save
+
+    drawn = 0
+    for (name, path), result in zip(files, results, strict=True):
+        for prediction in result["predictions"]:
+            if prediction.get("explanation"):
+                picture = draw(path.read_bytes(), prediction)
+                save(picture, folder, name, f"{prediction['head']}@{prediction['version']}")
+                drawn += 1
+    if drawn:
+        note(f"{show.count(drawn, 'heat map')} in {folder}.")
 
 
 def _remark(prediction: Mapping[str, Any]) -> str:

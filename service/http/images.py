@@ -27,6 +27,7 @@ IMAGES = form_field("1 to 64 image files", "binary", many=True)
             "heads": form_field("name, name@3 or name@alias; none asks for all", many=True),
             "evidence": form_field("0 to 20 nearest labelled images", "integer"),
             "remember": form_field("keep the vector (default true)", "boolean"),
+            "explain": form_field("a heat map for each answer (default false)", "boolean"),
         },
         required=["images"],
         json=schemas.PredictDigests,
@@ -52,6 +53,7 @@ async def predict_images(request: Request, turn: Answering) -> Response:
         heads = form.texts("heads")
         evidence = form.whole("evidence", 0, low=0, high=schemas.MAX_EVIDENCE)
         remember = form.truth("remember", default=True)
+        explain = form.truth("explain", default=False)
     return answer(
         await turn.run(
             predict.predict_images,
@@ -61,6 +63,7 @@ async def predict_images(request: Request, turn: Answering) -> Response:
             heads,
             evidence=evidence,
             remember=remember,
+            explain=explain,
         )
     )
 

@@ -14,6 +14,7 @@ from service.errors import NothingAnswered
 from service.problems import problem
 from service.product import Product, Upload
 from service.serving import Asked, ServedHeads
+from service.workflows.explain import add_explanations, check_number
 from service.workspace import Workspace
 
 Answer = dict[str, Any]
@@ -31,6 +32,7 @@ def predict_images(
     *,
     evidence: int = 0,
     remember: bool = True,
+    explain: bool = False,
 ) -> Answer:
     """Answers for images whose bytes were sent.
 
@@ -41,15 +43,21 @@ def predict_images(
         heads: references; None asks for the champion of every head.
         evidence: how many of each head's nearest training images to name.
         remember: whether the vectors may be kept.
+        explain: whether each answer comes with a heat map.
 
     Returns:
         The answer of `POST /v1/predict`.
 
     Raises:
+        InvalidRequest: there is too much to explain.
+        NoMaps: the backbone cannot be explained.
         NothingAnswered: not one image could be answered.
         Overloaded: too much work is waiting.
     """
     place = product.workspaces[workspace]
+    asked = product.served(workspace).ask(heads)
+    if explain:
+        check_number(len(images), len(asked))
     embedded = product.embedder.embed(
         [(u.filename, u.data) for u in images],
         place.store,
@@ -59,7 +67,11 @@ def predict_images(
         _entry(upload.filename, found) for upload, found in zip(images, embedded, strict=True)
     ]
     good = [found for found in embedded if isinstance(found, Embedded)]
-    return _answer(product, place, results, good, heads, evidence)
+    answer = _answer(product, place, results, good, asked, evidence)
+    for upload, found, result in zip(images, embedded, results, strict=True):
+        if explain and isinstance(found, Embedded):
+            add_explanations(product, asked, upload, found, result)
+    return answer
 
 
 def predict_digests(
@@ -82,7 +94,8 @@ def predict_digests(
     product.metrics.count("cache_hits", len(known))
     results = [_entry(None, f, digest=d) for d, f in zip(digests, found, strict=True)]
     good = [f for f in found if isinstance(f, Embedded)]
-    return _answer(product, place, results, good, heads, evidence)
+    asked = product.served(workspace).ask(heads)
+    return _answer(product, place, results, good, asked, evidence)
 
 
 def _entry(
@@ -106,11 +119,10 @@ def _answer(
     place: Workspace,
     results: list[dict[str, Any]],
     good: list[Embedded],
-    heads: Sequence[str] | None,
+    asked: Sequence[Asked],
     evidence: int,
 ) -> Answer:
     served = product.served(place.name)
-    asked = served.ask(heads)
     with product.metrics.timed("heads"):
         predictions = _predictions(served, asked, good)
     product.metrics.count("predictions", len(good) * sum(a.error is None for a in asked))
