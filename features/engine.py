@@ -26,8 +26,8 @@ from features.disk import make_folder, reaching
 from features.errors import EngineFailed
 from features.keys import EmbeddingSpace, Float32, UInt8, Vectors, digest
 from features.locks import FileLock
-from features.mapper import Mapper
-from features.maps import Maps, add_outputs
+from features.mapper import Change, Mapper
+from features.maps import Maps
 from features.weights import DEFAULT, Source, locate
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class OpenVinoEngine:
         self._lone = _Lane(converted, "LATENCY", threads)
         self._many = _Lane(converted, "THROUGHPUT", threads)
         self._mapper = Mapper(
-            self, lambda: _compile(_converted(source, cache), "LATENCY", threads, maps=True)
+            self, lambda change: _compile(_converted(source, cache), "LATENCY", threads, change)
         )
 
     def run(self, pixels: UInt8) -> Vectors:
@@ -191,7 +191,7 @@ class _Lane:
             self._queue = None
 
 
-def _compile(converted: _Converted, hint: str, threads: int, *, maps: bool = False) -> Any:  # noqa: ANN401  OpenVINO publishes no types
+def _compile(converted: _Converted, hint: str, threads: int, change: Change | None = None) -> Any:  # noqa: ANN401  OpenVINO publishes no types
     # bfloat16, the default where a CPU has it, would be another space. Pinned threads of
     # several worker processes would share the first cores and leave the others idle.
     settings = {
@@ -202,8 +202,8 @@ def _compile(converted: _Converted, hint: str, threads: int, *, maps: bool = Fal
     core = _openvino().Core()
     try:
         model = core.read_model(converted.graph, converted.weights)
-        if maps:
-            add_outputs(model, converted.space)
+        if change is not None:
+            change(model)
         return core.compile_model(model, "CPU", settings)
     except RuntimeError as error:
         raise EngineFailed(f"OpenVINO cannot compile it ({error})") from error

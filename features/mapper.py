@@ -8,10 +8,13 @@ import numpy as np
 
 from features.errors import EngineFailed, NoMaps
 from features.keys import UInt8
-from features.maps import Maps, from_layers
+from features.maps import Maps, add_outputs, from_layers
 
 if TYPE_CHECKING:
     from features.engine import Engine
+
+Change = Callable[[Any], None]
+"""Changes a graph before it is compiled."""
 
 
 class Mapper:
@@ -19,11 +22,12 @@ class Mapper:
 
     Args:
         engine: has the vectors that maps must pool to.
-        compiled: gives the backbone, compiled, with its maps as outputs behind the vectors.
+        compile_with: compiles the backbone, after what it is given has changed the graph.
     """
 
-    def __init__(self, engine: "Engine", compiled: Callable[[], Any]) -> None:
-        self._engine, self._compiled = engine, compiled
+    def __init__(self, engine: "Engine", compile_with: Callable[[Change], Any]) -> None:
+        self._engine, self._compile_with = engine, compile_with
+        self._outputs: list[int] = []
         self._request: Any = None
         self._closed = False
         self._lock = threading.Lock()
@@ -35,29 +39,32 @@ class Mapper:
             if self._closed:
                 raise EngineFailed("it has been closed", hint="Open it again.")
             if self._request is None:
-                self._request = self._proved(self._compiled().create_infer_request())
-            return _look(self._request, image)
+                self._request = self._opened()
+            return self._look(self._request, image)
 
     def close(self) -> None:
         """Free the compiled backbone, after the call that is running."""
         with self._lock:
             self._closed, self._request = True, None
 
-    def _proved(self, request: Any) -> Any:  # noqa: ANN401  OpenVINO publishes no types
-        """Return the request, seen to give maps that pool to the engine's own vectors."""
+    def _opened(self) -> Any:  # noqa: ANN401  OpenVINO publishes no types
+        """Return what runs it, seen to give maps that pool to the engine's own vectors."""
+        request = self._compile_with(self._add_outputs).create_infer_request()
         space = self._engine.space
         shape = (space.preprocessing.size, space.preprocessing.size, 3)
         noise = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-        if not _look(request, noise).pool_to(self._engine.run(noise[np.newaxis])):
+        if not self._look(request, noise).pool_to(self._engine.run(noise[np.newaxis])):
             raise NoMaps(space.backbone)
         return request
 
+    def _add_outputs(self, model: Any) -> None:  # noqa: ANN401  the same
+        self._outputs = add_outputs(model, self._engine.space)
 
-def _look(request: Any, image: UInt8) -> Maps:  # noqa: ANN401  OpenVINO publishes no types
-    try:
-        outputs = request.infer({0: np.ascontiguousarray(image[np.newaxis])}).values()
-    except RuntimeError as error:
-        raise EngineFailed(f"OpenVINO failed while running ({error})") from error
-    # `from_layers` copies: the next image is written over these.
-    _, _, last, *stages = (output[0] for output in outputs)
-    return from_layers(last, stages)
+    def _look(self, request: Any, image: UInt8) -> Maps:  # noqa: ANN401  the same
+        try:
+            request.infer({0: np.ascontiguousarray(image[np.newaxis])})
+            last, *stages = (request.get_output_tensor(i).data[0] for i in self._outputs)
+        except RuntimeError as error:
+            raise EngineFailed(f"OpenVINO failed while running ({error})") from error
+        # This copies: the next image is written over what the request holds.
+        return from_layers(last, stages)

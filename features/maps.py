@@ -103,19 +103,27 @@ def regrid(values: Float64, side: int) -> Float64:
     return np.asarray(shares @ values @ shares.T)
 
 
-def add_outputs(model: Any, space: EmbeddingSpace) -> None:  # noqa: ANN401  OpenVINO publishes no types
-    """Have a converted backbone give its maps too, behind embedding and stages: last, then stages.
+def add_outputs(model: Any, space: EmbeddingSpace) -> list[int]:  # noqa: ANN401  OpenVINO publishes no types
+    """Have a converted backbone give its maps too, behind its vectors.
+
+    Returns:
+        Number of the output that has the maps of the last layer, then those of each stage: one
+        output may be both.
 
     Raises:
         NoMaps: its embedding is not pooled from maps.
     """
-    embedding, stages = (result.input_value(0).get_node() for result in model.get_results())
-    last = _maps_behind(embedding, finest=2)
-    if last is None or last.shape[1] != space.dim:
-        raise NoMaps(space.backbone)
+    results = [result.input_value(0).get_node() for result in model.get_results()]
+    embedding, stages = results
     # Of each stage the mean comes first, then the deviation.
     means = [stages.input_value(2 * i).get_node() for i in range(len(space.stages))]
-    model.add_outputs([last, *(_maps_behind(mean, finest=1) for mean in means)])
+    found = [_maps_behind(embedding, 2), *(_maps_behind(mean, 1) for mean in means)]
+    if found[0] is None or found[0].shape[1] != space.dim:
+        raise NoMaps(space.backbone)
+    names = [output.get_node().get_friendly_name() for output in found]
+    distinct = dict(zip(names, found, strict=True))
+    model.add_outputs(list(distinct.values()))
+    return [len(results) + list(distinct).index(name) for name in names]
 
 
 def _maps_behind(node: Any, finest: int) -> Any:  # noqa: ANN401  OpenVINO publishes no types

@@ -118,7 +118,14 @@ def test_an_array_of_another_type_or_shape_is_refused(array: np.ndarray) -> None
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("out_of_fold", np.nan), ("out_of_fold", 1.5), ("true_classes", 2), ("true_classes", -1)],
+    [
+        ("out_of_fold", np.nan),
+        ("out_of_fold", 1.5),
+        ("true_classes", 2),
+        ("true_classes", -1),
+        ("linear", np.nan),
+        ("column_means", np.inf),
+    ],
 )
 def test_an_array_of_impossible_values_is_refused(name: str, value: float) -> None:
     array = HEAD.arrays[name].copy()

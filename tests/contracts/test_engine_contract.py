@@ -221,7 +221,76 @@ def test_pixels_of_another_form_are_refused(engine: Engine, change: str) -> None
         engine.run(wrong[change])
 
 
+# Maps
+
+
+def test_maps_add_up_to_the_vectors(engine: Engine) -> None:
+    for pixels in batch(engine):
+        maps = engine.maps(pixels)
+
+        expected = engine.run(pixels[np.newaxis]).matrix()[0]
+        for block, part in zip(engine.space.blocks, maps.blocks, strict=True):
+            found = part.sum(axis=(1, 2))
+            assert difference(found, expected[block.start : block.stop]) <= CONVERTED
+
+
+def test_a_change_in_one_quarter_of_an_image_shows_there(engine: Engine) -> None:
+    """Rows of maps are rows of the image, from the top, and columns its columns."""
+    half = engine.space.preprocessing.size // 2
+    plain = np.full((2 * half, 2 * half, 3), 128, np.uint8)
+    before = engine.maps(plain)
+    for rows, columns in [(0, 0), (0, half), (half, 0), (half, half)]:
+        changed = plain.copy()
+        places = slice(rows, rows + half), slice(columns, columns + half)
+        changed[places] = batch(engine)[2][:half, :half]
+
+        after = engine.maps(changed)
+
+        side = before.blocks[1].shape[1]
+        moved = np.abs(after.blocks[1] - before.blocks[1]).sum(axis=0)
+        inside = moved[rows * side // (2 * half) :, columns * side // (2 * half) :]
+        assert inside[: side // 2, : side // 2].sum() > 0.6 * moved.sum()
+
+
+def test_maps_belong_to_the_caller(engine: Engine) -> None:
+    pixels = batch(engine)
+    first = engine.maps(pixels[0])
+    kept = [block.copy() for block in first.blocks]
+
+    engine.maps(pixels[1])
+
+    for block, before in zip(first.blocks, kept, strict=True):
+        np.testing.assert_array_equal(block, before)
+
+
+def test_maps_are_made_of_one_image_of_the_right_form(engine: Engine) -> None:
+    pixels = batch(engine)
+    for wrong in (pixels, pixels[:1], pixels[0, 1:], pixels[0].astype(np.float32)):
+        with pytest.raises(ValueError, match="pixels must be uint8"):
+            engine.maps(wrong)
+
+
+def test_threads_may_ask_for_maps_at_once(engine: Engine) -> None:
+    pixels = batch(engine, 4)
+    expected = [engine.maps(image).pooled() for image in pixels]
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda image: engine.maps(image).pooled(), pixels))
+
+    for mine, alone in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(mine, alone)
+
+
 # The default backbone
+
+
+def test_every_engine_has_the_maps_of_torch(fast: Engine, reference: Engine) -> None:
+    image = batch(reference)[1]
+
+    found, wanted = fast.maps(image), reference.maps(image)
+
+    for mine, torchs in zip(found.blocks, wanted.blocks, strict=True):
+        assert difference(mine, torchs) <= 10 * CONVERTED
 
 
 def test_every_engine_works_in_the_same_space(fast: Engine, reference: Engine) -> None:
