@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 from features.errors import ImageRejected
-from features.images import DECODE_RULE, Limits, decode, thumbnail
+from features.images import DECODE_RULE, Limits, decode, thumbnail, upright_size
 from features.keys import Preprocessing, UInt8
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -165,6 +165,26 @@ def test_exif_orientation_is_applied(kind: str, orientation: int) -> None:
 
     # One level, because the filter's two passes round in the other order.
     assert np.abs(turn(look(scene(), kind, **options)) - turned).max() <= 1
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_upright_size_is_that_of_the_picture_as_it_is_seen(kind: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encode(scene(40, 20), kind, exif=exif)
+
+    seen = Image.open(BytesIO(thumbnail(data, 40)))
+
+    assert upright_size(data) == seen.size
+    assert (seen.width > seen.height) == (orientation < 5)
+
+
+def test_the_upright_size_of_what_is_no_picture_is_refused() -> None:
+    with pytest.raises(ImageRejected) as caught:
+        upright_size(b"no image")
+
+    assert caught.value.code == "not_an_image"
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")

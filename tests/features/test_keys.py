@@ -320,3 +320,13 @@ def test_rows_come_in_the_order_they_are_asked_for() -> None:
 def test_vectors_that_do_not_belong_together_are_refused(embeddings: Any, stages: Any) -> None:
     with pytest.raises(ValueError, match=r"float32|but"):
         Vectors(embeddings, stages)
+
+
+@pytest.mark.parametrize(
+    ("crop", "width", "height", "expected"),
+    [(1.0, 60, 40, (10, 0, 40)), (1.0, 40, 60, (0, 10, 40)), (0.875, 64, 64, (4, 4, 56))],
+)
+def test_the_square_that_is_looked_at_lies_in_the_middle(
+    crop: float, width: int, height: int, expected: tuple[float, ...]
+) -> None:
+    assert dataclasses.replace(PREPROCESSING, crop=crop).square(width, height) == expected

@@ -250,6 +250,50 @@ def test_evidence_names_the_most_similar_images(run: Run, folder: Path, learnt: 
     assert [line.split()[2] for line in similar[1:]] == ["red", "red"]
 
 
+def test_explaining_draws_a_heat_map_for_each_image_and_head_and_says_where(
+    run: Run, folder: Path, learnt: Result, tmp_path: Path
+) -> None:
+    words = ("predict", folder / "red", "--heads", "colour,colour@1", "--explain")
+
+    result = run(*words, "--save", tmp_path / "maps")
+
+    drawn = sorted(path.name for path in (tmp_path / "maps").iterdir())
+    assert result.exit_code == 0, result.output
+    assert len(drawn) == 2 * 12
+    assert drawn[:2] == ["00.png colour@1 (2).png", "00.png colour@1.png"]
+    assert f"24 heat maps in {tmp_path / 'maps'}" in result.stderr
+    assert "heat map" not in result.stdout
+
+
+def test_explaining_draws_in_the_folder_one_is_in_unless_told_otherwise(
+    run: Run, folder: Path, learnt: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = folder / "red" / "00.png"
+
+    run("predict", path, "--heads", "colour", "--explain")
+
+    assert [f.as_posix() for f in Path().rglob("*.png")] == ["heat-maps/00.png colour@1.png"]
+
+
+def test_explaining_as_json_is_the_answer_and_draws_nothing(
+    run: Run,
+    folder: Path,
+    learnt: Result,
+    client: Client,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = folder / "red" / "00.png"
+
+    said = json.loads(run("predict", path, "--heads", "colour", "--explain", "--json").stdout)
+
+    assert said == client.predict(path, "colour", explain=True)
+    assert said["results"][0]["predictions"][0]["explanation"]["grid"]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_predicting_fails_only_where_nothing_was_answered(
     run: Run, folder: Path, learnt: Result
 ) -> None:
