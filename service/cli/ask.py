@@ -20,6 +20,20 @@ MAX_EXPLAINED = 8
 
 DRAWN = Path("heat-maps")
 
+Explain = Annotated[
+    bool,
+    typer.Option(
+        "--explain", metavar="", help="Draw a heat map for each answer: which places it rests on."
+    ),
+]
+Save = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Where heat maps are drawn: ./heat-maps by default, nowhere with --json.",
+    ),
+]
+
 
 def predict(  # noqa: PLR0913 - each is an option of the command
     context: typer.Context,
@@ -40,21 +54,8 @@ def predict(  # noqa: PLR0913 - each is an option of the command
     remember: Annotated[
         bool, typer.Option(metavar="", help="Keep the images' vectors; the images are never kept.")
     ] = True,
-    explain: Annotated[
-        bool,
-        typer.Option(
-            "--explain",
-            metavar="",
-            help="Draw a heat map for each answer: which places it rests on.",
-        ),
-    ] = False,
-    save: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            help="Where heat maps are drawn: ./heat-maps by default, nowhere with --json.",
-        ),
-    ] = None,
+    explain: Explain = False,
+    save: Save = None,
     as_json: AsJson = False,
     server: Server = None,
     key: Key = None,
