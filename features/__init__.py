@@ -14,13 +14,14 @@ from features.errors import (
     EngineFailed,
     FeatureError,
     ImageRejected,
+    NoMaps,
     Overloaded,
     SpaceMismatch,
     StoreDamaged,
     StoreUnavailable,
     UnknownDigest,
 )
-from features.images import Limits, decode, thumbnail
+from features.images import Limits, decode, thumbnail, upright_size
 from features.keys import (
     Block,
     EmbeddingSpace,
@@ -30,6 +31,7 @@ from features.keys import (
     digest,
     is_digest,
 )
+from features.maps import Maps
 from features.pipeline import Observer
 
 if TYPE_CHECKING:
@@ -50,6 +52,8 @@ __all__ = [
     "Hit",
     "ImageRejected",
     "Limits",
+    "Maps",
+    "NoMaps",
     "Observer",
     "Overloaded",
     "Preprocessing",
@@ -65,6 +69,7 @@ __all__ = [
     "is_digest",
     "open_engine",
     "thumbnail",
+    "upright_size",
 ]
 
 _LATE = {
