@@ -1,12 +1,12 @@
-"""How many wrong labels the label audit finds, and how alike copies of an image are.
+"""How many wrong labels the label audit finds, and how many copies of images.
 
     python benchmarks/suspects.py [--data DIR] [--draws 5] [--per-class 200]
 
 Images of each set in DIR are embedded through the features package. One label in ten is replaced by
 another class, drawn at random; a head learns; its out-of-fold answers rank the labels, as the audit
 lists them and in other ways. Printed is the share of the replaced labels in the first tenth of each
-list. Then some images are saved again, smaller and as JPEGs of lower quality, and the cosine with
-the original stands beside those of images of different groups. Sets that are not there are skipped.
+list. Then some images are saved again, smaller and as JPEGs of lower quality, and the share of them
+that is found as copies is printed. Sets that are not there are skipped.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from classifiers.blocks import Scaling, choose_blocks
+from classifiers.copies import find_copies
 from classifiers.labels import LabelSet
 from classifiers.suspects import find_suspects
 from classifiers.training import learn
@@ -40,7 +42,6 @@ SETS = {
     },
     "idc_breast": {"idc": "idc", "non_idc": "non_idc"},
 }
-THRESHOLDS = (0.93, 0.94, 0.95, 0.96, 0.97)
 FLIPPED = 0.1
 
 Float = NDArray[np.float64]
@@ -143,11 +144,6 @@ def one_draw(images: Images, space: EmbeddingSpace, seed: int) -> dict[str, floa
     return {**found, "accuracy": float((p.argmax(axis=1) == true).mean())}
 
 
-def unit(X: NDArray[np.float32]) -> NDArray[np.float32]:
-    out: NDArray[np.float32] = X / np.linalg.norm(X, axis=1, keepdims=True)
-    return out
-
-
 def saved_again(path: Path, scale: float, quality: int) -> bytes:
     with Image.open(path) as opened:
         image = opened.convert("RGB")
@@ -161,23 +157,27 @@ COPIES = {"JPEG 90": (1.0, 90), "JPEG 60": (1.0, 60), "70 %, 85": (0.7, 85), "ha
 
 
 def copies(images: Images, space: EmbeddingSpace, embedder: Embedder) -> None:
-    """Prints how many pairs, and what share of copies, reach each threshold."""
-    U = unit(images.X[:, : space.dim])
-    one, two = np.triu_indices(len(U), 1)
-    names = [group or f"image {i}" for i, group in enumerate(images.groups)]
-    group = np.unique(names, return_inverse=True)[1]
-    strange = (U @ U.T)[one, two][group[one] != group[two]]
-    print("| cosine at least | " + " | ".join(map(str, THRESHOLDS)) + " | largest or median |")
-    print("|---|" + "--:|" * (len(THRESHOLDS) + 1))
-    cells = " | ".join(str(int((strange >= t).sum())) for t in THRESHOLDS)
-    print(f"| of {len(strange)} pairs of different groups | {cells} | {strange.max():.3f} |")
+    """Prints the copies found among the images, and the share of copies made that are found."""
+    scaling = Scaling(
+        choose_blocks([(b.name, b.start, b.stop) for b in space.blocks], ("all",)), "l2"
+    )
+
+    def looked_at(X: NDArray[np.float32]) -> NDArray[np.float32]:
+        return scaling.details(scaling.scale(X))
+
+    Z = looked_at(images.X)
+    sets = [found.rows for found in find_copies(Z)]
+    largest = max(map(len, sets), default=0)
+    print(f"{len(sets)} sets of copies among them, the largest of {largest}")
     some = list(range(0, len(images.paths), max(1, len(images.paths) // 60)))
     for name, (scale, quality) in COPIES.items():
         again = vectors(embedder, [saved_again(images.paths[i], scale, quality) for i in some])
-        V = unit(np.stack([e.embedding for e in again]))
-        own = (U[some] * V).sum(axis=1)
-        cells = " | ".join(f"{(own >= t).mean():.2f}" for t in THRESHOLDS)
-        print(f"| copies, {name} | {cells} | {np.median(own):.3f} |")
+        copied = looked_at(np.stack([np.concatenate([e.embedding, e.stages]) for e in again]))
+        of = {
+            row: found for found in find_copies(np.concatenate([Z, copied])) for row in found.rows
+        }
+        share = np.mean([i in of and len(Z) + at in of[i].rows for at, i in enumerate(some)])
+        print(f"copies, {name}: {share:.2f} found")
 
 
 def main() -> None:

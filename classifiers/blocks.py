@@ -54,7 +54,18 @@ class Scaling:
 
     def first(self, columns: Float32) -> Float32:
         """Return the first block, the penultimate vector, of columns that the head sees."""
-        return columns[:, : self.blocks[0].stop - self.blocks[0].start]
+        return columns[:, : self._first_width]
+
+    def details(self, columns: Float32) -> Float32:
+        """Return the blocks after the first, in which pictures differ that mean the same.
+
+        Where there is no other block, the first.
+        """
+        return columns[:, self._first_width :] if len(self.blocks) > 1 else columns
+
+    @property
+    def _first_width(self) -> int:
+        return self.blocks[0].stop - self.blocks[0].start
 
     @property
     def slices(self) -> tuple[slice, ...]:

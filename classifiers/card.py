@@ -67,6 +67,7 @@ class Card:
         n_images: learnt from; images kept aside by an official split are not among them.
         class_counts: images learnt from, by class.
         n_groups: among the images learnt from; None where no group is known.
+        n_copies: images that are nearly the same as another, those kept aside among them.
         n_test_images: kept aside by an official split.
         metrics: out of fold: "auc" (one-versus-rest mean for several classes) and
             "balanced_accuracy", each with "value", "low" and "high" (95 % interval).
@@ -101,6 +102,7 @@ class Card:
     n_images: int
     class_counts: dict[str, int]
     n_groups: int | None
+    n_copies: int
     n_test_images: int
     metrics: dict[str, Measure]
     metrics_test: dict[str, Measure]

@@ -1,7 +1,7 @@
 """Images to learn from, in one canonical order. Knows nothing of how heads are learnt."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +38,24 @@ class Examples:
         """Number of groups, None where none is known."""
         return int(np.unique(self.groups).size) if self.groups_known else None
 
+    @property
+    def any_together(self) -> bool:
+        """Whether any two images are of one group."""
+        return np.unique(self.groups).size < len(self)
+
+    def keeping_together(self, copies: Iterable[Sequence[int]]) -> "Examples":
+        """Return these images with groups that share copies made one.
+
+        Args:
+            copies: rows of images that belong together; rows beyond these images are left out.
+        """
+        groups = self.groups.copy()
+        for rows in copies:
+            own = [row for row in rows if row < len(self)]
+            if own:
+                groups[np.isin(groups, groups[own])] = groups[own[0]]
+        return replace(self, groups=np.unique(groups, return_inverse=True)[1].astype(np.int64))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sides:
@@ -71,6 +89,12 @@ def arrange(X: Float32, label_set: LabelSet, scaling: Scaling, width: int) -> Si
         _examples(X, label_set, scaling, classes, test),
         classes,
     )
+
+
+def digests_of(label_set: LabelSet) -> list[str]:
+    """Return the digests in the order of `arrange`: images to learn from, then those kept aside."""
+    aside = {digest: label_set.is_test(row) for row, digest in enumerate(label_set.digests)}
+    return sorted(aside, key=lambda digest: (aside[digest], digest))
 
 
 def _examples(

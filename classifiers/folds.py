@@ -1,11 +1,11 @@
-"""Which images are held out together: stratified, and group-wise where groups are known.
+"""Which images are held out together: stratified, groups and copies of images kept together.
 
 Knows nothing of vectors or scores.
 """
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,13 +13,23 @@ import numpy.typing as npt
 IntArray = npt.NDArray[np.int64]
 Fold = tuple[IntArray, IntArray]
 
+GROUPS_APART = (
+    "some class has too few groups to hold one out; images of one group were on both sides of the "
+    "folds, and the figures are too good"
+)
+COPIES_APART = (
+    "without its copies some class has too few images or groups to hold one out; copies of one "
+    "image were on both sides of the folds, and the figures are too good"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """A repeated cross-validation.
 
     Attributes:
-        kind: "group-wise" (no group is on both sides of a fold) or "stratified".
+        kind: "group-wise" (no group is on both sides of a fold), "copies together" (no groups are
+            known, and no image has a copy on the other side) or "stratified".
         n_folds: folds of each repeat.
         repeats: for each repeat its folds: (rows learnt from, rows held out); every row is held
             out once per repeat.
@@ -37,7 +47,15 @@ class Plan:
         return [fold for repeat in self.repeats for fold in repeat]
 
 
-def make_plan(y: IntArray, groups: IntArray | None, folds: int, repeats: int, seed: int) -> Plan:
+def make_plan(
+    y: IntArray,
+    groups: IntArray | None,
+    folds: int,
+    repeats: int,
+    seed: int,
+    *,
+    with_copies: IntArray | None = None,
+) -> Plan:
     """Plan the cross-validation that the data allow, as near as possible to what is wished for.
 
     Args:
@@ -46,17 +64,20 @@ def make_plan(y: IntArray, groups: IntArray | None, folds: int, repeats: int, se
         folds: wished for; no more than the images, or groups, of the rarest class.
         repeats: of the whole, each with other folds.
         seed: equal seeds give equal plans.
+        with_copies: the groups, or images, with those that share copies made one; None where no
+            image has a copy.
     """
-    if groups is not None:
-        planned = _group_wise(y, groups, folds, repeats, seed)
-        if planned is not None:
-            return planned
-        reason = (
-            "some class has too few groups to hold one out; images of one group were on both sides "
-            "of the folds, and the figures are too good"
-        )
-        return _stratified(y, folds, repeats, seed, reason)
-    return _stratified(y, folds, repeats, seed, "")
+    reason = ""
+    for together, kind, otherwise in (
+        (with_copies, "copies together" if groups is None else "group-wise", COPIES_APART),
+        (groups, "group-wise", GROUPS_APART),
+    ):
+        if together is not None:
+            planned = _group_wise(y, together, folds, repeats, seed)
+            if planned is not None:
+                return replace(planned, kind=kind, reason=reason)
+            reason = otherwise
+    return _stratified(y, folds, repeats, seed, reason)
 
 
 def _stratified(y: IntArray, folds: int, repeats: int, seed: int, reason: str) -> Plan:

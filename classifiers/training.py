@@ -15,9 +15,10 @@ from classifiers import boosting
 from classifiers.baseline import fit_baseline
 from classifiers.blocks import Scaling, choose_blocks
 from classifiers.card import Card
+from classifiers.copies import doubts, find_copies
 from classifiers.errors import BadRecipe, NoSignal
 from classifiers.evaluation import Evaluation, evaluate, measure_test
-from classifiers.examples import Examples, arrange
+from classifiers.examples import Examples, arrange, digests_of
 from classifiers.folds import Plan, make_plan
 from classifiers.head import Head
 from classifiers.judgement import Judgement, judge
@@ -127,6 +128,7 @@ class _Lesson:
     scaling: Scaling
     recipe: Recipe
     plan: Plan
+    n_copies: int
 
     def mixture(self) -> Mixture:
         """What is to be fitted, on these images."""
@@ -147,22 +149,34 @@ def _prepare(
     width = max(stop for _, _, stop in layout)
     scaling = Scaling(choose_blocks(layout, recipe.blocks), recipe.normalisation)
     sides = arrange(X, label_set, scaling, width)
+    Z = np.concatenate([sides.train.Z, sides.test.Z])
+    copies = [found.rows for found in find_copies(scaling.details(Z))]
+    digests = digests_of(label_set)
+    warnings += tuple(doubts(label_set, [[digests[row] for row in one] for one in copies]))
     complete = recipe.complete(len(sides.train), scaling.n_columns, len(sides.classes))
     chosen = complete.to_dict()
-    groups = sides.train.groups if sides.train.groups_known else None
-    plan = make_plan(sides.train.y, groups, chosen["folds"], chosen["repeats"], complete.seed)
+    train = sides.train.keeping_together(copies)
+    plan = make_plan(
+        train.y,
+        sides.train.groups if train.groups_known else None,
+        chosen["folds"],
+        chosen["repeats"],
+        complete.seed,
+        with_copies=train.groups if train.any_together else None,
+    )
     kind = _task(task, len(sides.classes))
     return _Lesson(
         warnings,
         fingerprint(label_set),
         width,
-        sides.train,
+        train,
         sides.test,
         sides.classes,
         kind,
         scaling,
         complete,
         plan,
+        sum(map(len, copies)),
     )
 
 
@@ -210,6 +224,7 @@ def _describe(
         n_images=len(lesson.train),
         class_counts=class_counts,
         n_groups=groups,
+        n_copies=lesson.n_copies,
         n_test_images=len(lesson.test),
         metrics=evaluation.metrics,
         metrics_test={},

@@ -246,7 +246,8 @@ class Duplicates(BaseModel):
     filenames: list[str | None] = Field(description="In the order of the digests.")
     labels: list[str] = Field(description="In the order of the digests.")
     score: float = Field(
-        description="Cosine similarity that each reaches with another of them; higher is closer."
+        description="Cosine that each reaches with another of them, after what all images share "
+        "was taken away; higher is closer."
     )
 
 

@@ -58,9 +58,15 @@ def _headline(card: Mapping[str, Any]) -> str:
     )
 
 
+KEPT = {
+    "group-wise": ", groups kept together",
+    "copies together": ", copies of an image kept together",
+}
+
+
 def _how_measured(card: Mapping[str, Any]) -> str:
     folds = card["folds"]
-    kept = ", groups kept together" if folds["kind"] == "group-wise" else ""
+    kept = KEPT.get(folds["kind"], "")
     repeats = f", {folds['repeats']} times" if folds["repeats"] > 1 else ""
     reason = f" ({folds['reason']})" if folds["reason"] else ""
     return (

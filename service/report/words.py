@@ -84,10 +84,16 @@ def verdict(card: Card) -> tuple[str, str]:
     return "It has learnt something.", why
 
 
+KEPT = {
+    "group-wise": ", groups kept together",
+    "copies together": ", copies of an image kept together",
+}
+
+
 def how_evaluated(card: Card) -> str:
     """How the figures were made."""
     folds = card.folds
-    kept = ", groups kept together" if folds["kind"] == "group-wise" else ""
+    kept = KEPT.get(folds["kind"], "")
     repeats = f", {folds['repeats']} times" if folds["repeats"] > 1 else ""
     reason = f" {folds['reason']}" if folds["reason"] else ""
     return f"Cross-validated in {folds['folds']} folds{kept}{repeats}.{reason}"

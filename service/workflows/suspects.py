@@ -7,21 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from classifiers.novelty import unit_rows
+from classifiers.copies import find_copies
 from classifiers.suspects import find_suspects
+from features.keys import Vectors
 from service.catalog.heads import TrainingImage, Version
 from service.product import Product
 from service.workflows.heads import find_version
-
-ALIKE = 0.95
-"""Cosine from which on two images count as near-duplicates; docs/explanation/label-audit.md
-measures it."""
-
-_AT_ONCE = 512
-
-Float32 = npt.NDArray[np.float32]
 
 
 def suspects(
@@ -52,31 +44,6 @@ def suspects(
     for group in copies or ():
         group["filenames"] = [name_of.get(digest) for digest in group["digests"]]
     return {"head": name, "version": version, "suspects": doubted, "duplicates": copies}
-
-
-def alike(vectors: Float32, threshold: float) -> list[tuple[list[int], float]]:
-    """Groups of rows that are tied by a cosine of at least the threshold, rows in order.
-
-    Args:
-        vectors: float32 (n_images, dim), of any length but zero.
-        threshold: which cosine ties two of them.
-
-    Returns:
-        For each group its rows, and the cosine that each of them reaches with another at least.
-    """
-    units = unit_rows(vectors)
-    group = np.arange(len(units))
-    nearest = np.full(len(units), -1.0, np.float32)
-    for start in range(0, len(units), _AT_ONCE):
-        block = units[start : start + _AT_ONCE] @ units.T
-        rows = np.arange(len(block))
-        block[rows, start + rows] = -1.0
-        nearest[start : start + len(block)] = block.max(axis=1)
-        for row in np.flatnonzero(block.max(axis=1) >= threshold).tolist():
-            tied = np.unique(group[np.flatnonzero(block[row] >= threshold)])
-            group[np.isin(group, tied)] = group[start + row]
-    several = [np.flatnonzero(group == g) for g in np.unique(group[nearest >= threshold])]
-    return [(rows.tolist(), min(1.0, float(nearest[rows].min()))) for rows in several]
 
 
 def _suspects(
@@ -111,14 +78,18 @@ def _duplicates(
     kept = [image for image in images if image.digest in records]
     if not kept:
         return []
-    vectors = np.stack([records[image.digest].embedding for image in kept])
+    X = Vectors(
+        np.stack([records[image.digest].embedding for image in kept]),
+        np.stack([records[image.digest].stages for image in kept]),
+    ).matrix()
+    scaling = product.workspaces[workspace].zoo.load(found.artefact).card.scaling
     groups = [
         {
-            "digests": [kept[row].digest for row in rows],
-            "labels": [kept[row].label for row in rows],
-            "score": score,
+            "digests": [kept[row].digest for row in one.rows],
+            "labels": [kept[row].label for row in one.rows],
+            "score": one.score,
         }
-        for rows, score in alike(vectors, ALIKE)
+        for one in find_copies(scaling.details(scaling.scale(X)))
     ]
     return sorted(groups, key=_urgency)[:limit]
 

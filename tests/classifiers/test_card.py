@@ -36,6 +36,7 @@ json_values = st.recursive(
         metrics=measures,
         metrics_test=measures,
         n_groups=st.none() | st.integers(1, 9),
+        n_copies=st.integers(0, 9),
         signal=st.booleans(),
         p_value=shares,
         recipe=st.builds(Recipe, seed=st.integers(0, 99), learning_rate=st.none() | st.just(1)),

@@ -106,10 +106,10 @@ def test_a_head_without_signal_may_be_had_and_says_so() -> None:
 def by_lot(seed: int) -> tuple[Any, list[str], list[str]]:
     """Return images of 24 patients who look like themselves, each with a label drawn by lot."""
     rng = np.random.default_rng(seed)
-    patients = np.repeat(np.arange(24), 4)
+    patients = np.repeat(np.arange(24), 8)
     lot = rng.permutation(["ill", "well"] * 12)
     faces = rng.standard_normal((24, WIDTH)) * 2
-    X = faces[patients] + 0.3 * rng.standard_normal((96, WIDTH))
+    X = faces[patients] + 0.8 * rng.standard_normal((192, WIDTH))
     return X.astype(np.float32), lot[patients].tolist(), [f"p{p}" for p in patients]
 
 
@@ -118,7 +118,7 @@ def test_knowing_the_patient_is_not_knowing_the_disease() -> None:
     for seed in range(6):
         X, labels, groups = by_lot(seed)
         fooled = taught(X, labels).card
-        assert fooled.metrics["auc"]["value"] > 0.95
+        assert fooled.metrics["auc"]["value"] > 0.9
         assert any("No groups" in limit for limit in fooled.limits)
         recipe = Recipe(rounds=20, folds=6, repeats=1)
         found.append(taught(X, labels, groups, allow_no_signal=True, recipe=recipe).card)

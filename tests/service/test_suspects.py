@@ -5,7 +5,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import structlog
 from in_process import Http, opened, refused, settings_of, teach
@@ -17,7 +16,6 @@ from features.keys import digest
 from service.cli import app
 from service.schemas import SuspectsAnswer
 from service.workflows.ingest import LabelledUpload, ingest
-from service.workflows.suspects import alike
 
 WRONG = {("red", 3): "green", ("green", 5): "red"}
 PATH = "/v1/heads/colour/versions/1/suspects"
@@ -85,17 +83,13 @@ def test_limit_cuts_the_lists_and_has_bounds(http: Http) -> None:
         refused(http.get(f"{PATH}?limit={wrong}"), 422, "invalid_request")
 
 
-def test_copies_are_named_together_conflicting_labels_first(
-    http: Http, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # The toy backbone finds all pictures of a colour alike; only copies reach this.
-    monkeypatch.setattr("service.workflows.suspects.ALIKE", 0.999999)
+def test_copies_are_named_together_conflicting_labels_first(http: Http) -> None:
     groups = audit(http)["duplicates"]
     assert [(sorted(g["filenames"]), sorted(g["labels"])) for g in groups] == [
         (["again.webp", "red-3.png"], ["green", "red"]),
         (["red-7.png", "twin.webp"], ["red", "red"]),
     ]
-    assert all(0.999999 <= g["score"] <= 1 for g in groups)
+    assert all(0.9999 <= g["score"] <= 1 for g in groups)
 
 
 def test_a_head_or_version_that_is_not_there_is_refused(http: Http) -> None:
@@ -153,21 +147,3 @@ def test_a_version_without_rows_has_no_suspects(http: Http) -> None:
         )
     answer = http.get(f"/v1/heads/colour/versions/{version}/suspects").json()
     assert answer["suspects"] == []
-
-
-def test_a_chain_of_likeness_is_one_group_and_strangers_are_in_none() -> None:
-    angles = np.radians([0.0, 10.0, 20.0, 90.0, 180.0, 180.0])
-    vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
-    found = alike(vectors * np.float32(3), threshold=0.98)
-    assert [rows for rows, _ in found] == [[0, 1, 2], [4, 5]]
-    assert [round(score, 3) for _, score in found] == [0.985, 1.0]
-
-
-def test_groups_are_the_same_however_many_rows_are_compared_at_once(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    vectors = np.random.default_rng(0).standard_normal((60, 3)).astype(np.float32)
-    whole = alike(vectors, 0.99)
-    assert whole
-    monkeypatch.setattr("service.workflows.suspects._AT_ONCE", 7)
-    assert [rows for rows, _ in alike(vectors, 0.99)] == [rows for rows, _ in whole]

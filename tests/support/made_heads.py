@@ -87,6 +87,7 @@ def head_of(booster: lightgbm.Booster, n_columns: int, n_outputs: int) -> Head:
         n_images=2,
         class_counts=dict.fromkeys(classes, 1),
         n_groups=None,
+        n_copies=0,
         n_test_images=0,
         metrics={"auc": sure, "balanced_accuracy": sure},
         metrics_test={},
