@@ -54,7 +54,7 @@ class Folder:
 
     Args:
         root: where it is.
-        entries: its labelled files, by name.
+        entries: its files, by name; the labelled ones, unless it was read as unlabelled.
         notes: what its owner should know: files left out, names that match nothing.
     """
 
@@ -74,6 +74,7 @@ def read_folder(
     groups: str | os.PathLike[str] | None = None,
     splits: str | os.PathLike[str] | None = None,
     labels: str | os.PathLike[str] | None = None,
+    unlabelled: bool = False,
 ) -> Folder:
     """Lists the images of a folder with their labels, groups and splits.
 
@@ -85,6 +86,7 @@ def read_folder(
         splits: CSV `path,split`, likewise; a split is `train` or `test`.
         labels: CSV `path,label[,group][,split]`, likewise; `labels.csv` in the folder is used
             where none is given.
+        unlabelled: the images have no labels yet but those of `labels`: no folder is a class.
 
     Raises:
         FolderUnusable: there is no such folder, it holds no classes, or a CSV cannot be read.
@@ -94,12 +96,17 @@ def read_folder(
     own = root / LABELS_FILE
     table = _find(root, labels) if labels is not None else own if own.is_file() else None
     rows = read_rows(table, ("label",), ("group", "split")) if table is not None else {}
-    entries = [_entry(name, path, rows.get(name, {})) for name, path in sorted(files.items())]
-    notes = _left_out(root, entries, {"groups.csv": groups, "split.csv": splits})
+    entries = [
+        _entry(name, path, rows.get(name, {}), by_folder=not unlabelled)
+        for name, path in sorted(files.items())
+    ]
+    notes = _unused(root, {"groups.csv": groups, "split.csv": splits})
+    if not unlabelled:
+        notes += _left_out(entries)
+        entries = [e for e in entries if e.label is not None]
     if table is not None:
         notes.append(f"{table.name} gives the labels of {len(files.keys() & rows.keys())} files.")
         notes += _unmatched(table, rows, files)
-    entries = [e for e in entries if e.label is not None]
     if not entries:
         raise FolderUnusable(_why_empty(root, files), hint=LAYOUT)
     if groups is not None:
@@ -144,21 +151,25 @@ def _refuse_unreadable(error: OSError) -> None:
     ) from error
 
 
-def _entry(name: str, path: Path, row: Mapping[str, str]) -> Entry:
-    folder = name.partition("/")[0] if "/" in name else None
+def _entry(name: str, path: Path, row: Mapping[str, str], *, by_folder: bool) -> Entry:
+    folder = name.partition("/")[0] if "/" in name and by_folder else None
     label = row.get("label") or folder
     return Entry(path, name, label, row.get("group") or None, row.get("split") or None)
 
 
-def _left_out(root: Path, entries: list[Entry], given: Mapping[str, object]) -> list[str]:
-    notes = []
-    for file, option in UNUSED_UNLESS_ASKED.items():
-        if given[file] is None and (root / file).is_file():
-            notes.append(f"{file} lies in the folder but is not used; {option} {file} uses it.")
+def _unused(root: Path, given: Mapping[str, object]) -> list[str]:
+    return [
+        f"{file} lies in the folder but is not used; {option} {file} uses it."
+        for file, option in UNUSED_UNLESS_ASKED.items()
+        if given[file] is None and (root / file).is_file()
+    ]
+
+
+def _left_out(entries: list[Entry]) -> list[str]:
     outside = [e.name for e in entries if e.label is None]
-    if outside:
-        notes.append(f"{_files(len(outside))} outside any class folder left out: {_few(outside)}.")
-    return notes
+    if not outside:
+        return []
+    return [f"{_files(len(outside))} outside any class folder left out: {_few(outside)}."]
 
 
 def _why_empty(root: Path, files: Mapping[str, Path]) -> str:

@@ -9,6 +9,7 @@ MAX_HEADS = 10_000
 MAX_EVIDENCE = 20
 MAX_HITS = 1_000
 MAX_SUSPECTS = 1_000
+MAX_NEXT = 1_000
 MAX_BACKBONES = 8
 
 BACKBONE = r"^[A-Za-z0-9_][A-Za-z0-9_./-]{0,99}$"
@@ -260,6 +261,36 @@ class SuspectsAnswer(BaseModel):
     duplicates: list[Duplicates] | None = Field(
         description="Conflicting labels first; null where the head's space is not served."
     )
+
+
+class ToLabel(BaseModel):
+    """An unlabelled image that is worth a label."""
+
+    digest: str
+    filename: str | None
+    group: str | None
+    rank: int = Field(description="1 is the first to label.")
+    score: float = Field(description="How much a label is worth, 0 to 2; higher is more.")
+    label: str = Field(description="What the head finds likeliest.")
+    probabilities: dict[str, float]
+    usualness: float = Field(
+        description="Share of training images at least as strange: small is strange."
+    )
+    why: list[Literal["uncertain", "unlike"]] = Field(
+        description="uncertain: the head abstains; unlike: it learnt from nothing like it."
+    )
+
+
+class NextAnswer(BaseModel):
+    """What to label next for one version of a head."""
+
+    head: str
+    version: int
+    dataset: str
+    unlabelled: int = Field(
+        description="Unlabelled images of the dataset, those of a test split left out."
+    )
+    images: list[ToLabel] = Field(description="First to label first.")
 
 
 class Rejected(BaseModel):

@@ -61,6 +61,12 @@ def suspects(name: str, version: int, *, limit: int = 50) -> Flow:
     return ask(Call("GET", f"{path}?limit={limit:d}"))
 
 
+def next_to_label(name: str, version: int, *, limit: int = 20) -> Flow:
+    """Names the unlabelled images of the head's dataset that are most worth a label."""
+    path = path_of("/v1/heads/{}/versions/{}/next", name, version)
+    return ask(Call("GET", f"{path}?limit={limit:d}"))
+
+
 def report(name: str, version: int | None = None, *, pictures: bool = True) -> Asking[str]:
     """Reports how good a version is, as a page of HTML.
 

@@ -11,6 +11,7 @@ from service.cli.session import AsJson, Key, Server, note, print_json, session
 app = typer.Typer(no_args_is_help=True, help="List, show, promote and delete heads.")
 
 MAX_SUSPECTS = 1_000
+MAX_NEXT = 1_000
 
 Head = Annotated[str, typer.Argument(metavar="HEAD", help="A head, or one version as HEAD@3.")]
 
@@ -158,6 +159,33 @@ def suspects(
     from service.cli.suspects import print_suspects
 
     print_suspects(answer)
+
+
+def next_to_label(
+    context: typer.Context,
+    head: Head,
+    *,
+    limit: Annotated[
+        int, typer.Option(metavar="N", min=1, max=MAX_NEXT, help="How many to name at most.")
+    ] = 20,
+    as_json: AsJson = False,
+    server: Server = None,
+    key: Key = None,
+) -> None:
+    """Name the unlabelled images that are most worth a label; the first is worth the most."""
+    from service.calls import shown_version
+
+    name, version = _reference(head)
+    with session(context, server, key, as_json=as_json) as client:
+        if version is None:
+            version = shown_version(client.head(name))
+        answer = client.next_to_label(name, version, limit=limit)
+    if as_json:
+        print_json(answer)
+        return
+    from service.cli.next_labels import print_next
+
+    print_next(answer)
 
 
 def report(

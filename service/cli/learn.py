@@ -57,6 +57,15 @@ Relabel = Annotated[
     ),
 ]
 
+Unlabelled = Annotated[
+    bool,
+    typer.Option(
+        "--unlabelled",
+        metavar="",
+        help="The images have no labels yet: folders are no classes; a CSV still counts.",
+    ),
+]
+
 REASONS_SHOWN = 5
 
 CANCEL_WITHIN_S = 15.0
@@ -118,12 +127,15 @@ def ingest(  # noqa: PLR0913 - each is an option of the command
     splits: Splits = None,
     labels: Labels = None,
     relabel: Relabel = False,
+    unlabelled: Unlabelled = False,
     as_json: AsJson = False,
     server: Server = None,
     key: Key = None,
 ) -> None:
     """Add the images and labels of a folder to a dataset; safe to repeat."""
-    found = _found(folder, groups, splits, labels)
+    if relabel and unlabelled:
+        raise typer.BadParameter("a folder without labels replaces none", param_hint="--relabel")
+    found = _found(folder, groups, splits, labels, unlabelled=unlabelled)
     with session(context, server, key, as_json=as_json) as client:
         answer = _ingest(client, dataset, found, relabel=relabel)
     if as_json:
@@ -139,10 +151,17 @@ def ingest(  # noqa: PLR0913 - each is an option of the command
         raise typer.Exit(1)
 
 
-def _found(folder: Path, groups: Path | None, splits: Path | None, labels: Path | None) -> "Folder":
+def _found(
+    folder: Path,
+    groups: Path | None,
+    splits: Path | None,
+    labels: Path | None,
+    *,
+    unlabelled: bool = False,
+) -> "Folder":
     from service.folders import read_folder
 
-    found = read_folder(folder, groups=groups, splits=splits, labels=labels)
+    found = read_folder(folder, groups=groups, splits=splits, labels=labels, unlabelled=unlabelled)
     show.notes(found.notes)
     return found
 

@@ -33,6 +33,7 @@ app.command()(ask.search)
 app.command()(heads.report)
 app.add_typer(heads.app, name="heads")
 app.command()(heads.suspects)
+app.command("next")(heads.next_to_label)
 app.command()(heads.erase)
 app.command()(operate.doctor)
 

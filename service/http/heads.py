@@ -9,7 +9,7 @@ from service import schemas
 from service.http.answers import accepted, answer, describe_job
 from service.product import DEFAULT_WORKSPACE, Product
 from service.report import POLICY
-from service.workflows import heads, learn, report, suspects
+from service.workflows import heads, learn, next_labels, report, suspects
 
 router = APIRouter(prefix="/v1", tags=["heads"])
 
@@ -67,6 +67,18 @@ def show_suspects(
     """Names training images whose label is in doubt, and those that are nearly the same."""
     product: Product = request.app.state.product
     return answer(suspects.suspects(product, DEFAULT_WORKSPACE, head, version, limit))
+
+
+@router.get("/heads/{head}/versions/{version}/next", response_model=schemas.NextAnswer)
+def show_next(
+    request: Request,
+    head: str,
+    version: int,
+    limit: Annotated[int, Query(ge=1, le=schemas.MAX_NEXT)] = 20,
+) -> Response:
+    """Names the unlabelled images of the head's dataset that are most worth a label."""
+    product: Product = request.app.state.product
+    return answer(next_labels.next_to_label(product, DEFAULT_WORKSPACE, head, version, limit))
 
 
 @router.get("/heads/{head}/versions/{version}/report", response_class=HTMLResponse)
