@@ -6,12 +6,13 @@ neighbour of either (local scaling, Zelnik-Manor and Perona 2004). No threshold 
 itself would do: two X-rays of different people are nearer than two copies of one photograph.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from classifiers.examples import digests_of
 from classifiers.labels import LabelSet
 from classifiers.novelty import unit_rows
 
@@ -83,21 +84,22 @@ def find_copies(Z: Float32) -> list[Copies]:
     return _sets(equal, distances)
 
 
-def doubts(label_set: LabelSet, copies: Sequence[Sequence[str]]) -> Iterator[str]:
+def doubts(label_set: LabelSet, copies: Iterable[Sequence[int]]) -> Iterator[str]:
     """Say in sentences what copies mean for what is learnt.
 
     Args:
         label_set: what is learnt.
-        copies: digests of images that are copies of each other.
+        copies: rows, in the order of `arrange`, of images that are copies of each other.
     """
     row_of = {digest: row for row, digest in enumerate(label_set.digests)}
-    if copies:
-        count = sum(len(one) for one in copies)
-        yield f"{count} images are nearly the same as another{_listed(copies)}"
+    digests = digests_of(label_set)
+    named = [[digests[row] for row in one] for one in copies]
+    if named:
+        yield f"{sum(map(len, named))} images are nearly the same as another{_listed(named)}"
 
     def torn(column: Sequence[object]) -> list[Sequence[str]]:
-        values = [{column[row_of[digest]] for digest in one} - {None} for one in copies]
-        return [one for one, found in zip(copies, values, strict=True) if len(found) > 1]
+        values = [{column[row_of[digest]] for digest in one} - {None} for one in named]
+        return [one for one, found in zip(named, values, strict=True) if len(found) > 1]
 
     rows = range(len(label_set))
     if found := torn(label_set.labels):

@@ -18,7 +18,7 @@ from classifiers.card import Card
 from classifiers.copies import doubts, find_copies
 from classifiers.errors import BadRecipe, NoSignal
 from classifiers.evaluation import Evaluation, evaluate, measure_test
-from classifiers.examples import Examples, arrange, digests_of
+from classifiers.examples import Examples, arrange
 from classifiers.folds import Plan, make_plan
 from classifiers.head import Head
 from classifiers.judgement import Judgement, judge
@@ -151,8 +151,6 @@ def _prepare(
     sides = arrange(X, label_set, scaling, width)
     Z = np.concatenate([sides.train.Z, sides.test.Z])
     copies = [found.rows for found in find_copies(scaling.details(Z))]
-    digests = digests_of(label_set)
-    warnings += tuple(doubts(label_set, [[digests[row] for row in one] for one in copies]))
     complete = recipe.complete(len(sides.train), scaling.n_columns, len(sides.classes))
     chosen = complete.to_dict()
     train = sides.train.keeping_together(copies)
@@ -164,15 +162,14 @@ def _prepare(
         complete.seed,
         with_copies=train.groups if train.any_together else None,
     )
-    kind = _task(task, len(sides.classes))
     return _Lesson(
-        warnings,
+        (*warnings, *doubts(label_set, copies)),
         fingerprint(label_set),
         width,
         train,
         sides.test,
         sides.classes,
-        kind,
+        _task(task, len(sides.classes)),
         scaling,
         complete,
         plan,
