@@ -263,36 +263,6 @@ class SuspectsAnswer(BaseModel):
     )
 
 
-class ToLabel(BaseModel):
-    """An unlabelled image that is worth a label."""
-
-    digest: str
-    filename: str | None
-    group: str | None
-    rank: int = Field(description="1 is the first to label.")
-    score: float = Field(description="How much a label is worth, 0 to 2; higher is more.")
-    label: str = Field(description="What the head finds likeliest.")
-    probabilities: dict[str, float]
-    usualness: float = Field(
-        description="Share of training images at least as strange: small is strange."
-    )
-    why: list[Literal["uncertain", "unlike"]] = Field(
-        description="uncertain: the head abstains; unlike: it learnt from nothing like it."
-    )
-
-
-class NextAnswer(BaseModel):
-    """What to label next for one version of a head."""
-
-    head: str
-    version: int
-    dataset: str
-    unlabelled: int = Field(
-        description="Unlabelled images of the dataset, those of a test split left out."
-    )
-    images: list[ToLabel] = Field(description="First to label first.")
-
-
 class Rejected(BaseModel):
     """A file that was not taken, and why."""
 

@@ -9,6 +9,7 @@ from service import schemas
 from service.http.answers import accepted, answer, describe_job
 from service.product import DEFAULT_WORKSPACE, Product
 from service.report import POLICY
+from service.schemas_next import NextAnswer
 from service.workflows import heads, learn, next_labels, report, suspects
 
 router = APIRouter(prefix="/v1", tags=["heads"])
@@ -69,7 +70,7 @@ def show_suspects(
     return answer(suspects.suspects(product, DEFAULT_WORKSPACE, head, version, limit))
 
 
-@router.get("/heads/{head}/versions/{version}/next", response_model=schemas.NextAnswer)
+@router.get("/heads/{head}/versions/{version}/next", response_model=NextAnswer)
 def show_next(
     request: Request,
     head: str,
