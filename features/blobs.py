@@ -1,12 +1,17 @@
 """The bytes of images, as files named by their digest. Knows nothing of what the bytes mean."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from secrets import token_hex
 
 from features.disk import flush, make_folder, reaching, write_new
 from features.errors import StoreDamaged, UnknownDigest
 from features.keys import digest, is_digest
+from features.locks import FileLock, locked_if_free
+
+ADDING = ".adding"
+"""Folder with a file for each `adding` block that has not ended well."""
 
 
 class Blobs:
@@ -22,7 +27,7 @@ class Blobs:
     def put(self, data: bytes) -> str:
         """Keep the bytes, durably on return, and return their digest."""
         name = digest(data)
-        path = self._path(name)
+        path = self.path(name)
         with reaching(path):
             # Compared, not trusted: what a failing disk has damaged is replaced by good bytes.
             if not (path.is_file() and path.read_bytes() == data):
@@ -42,7 +47,7 @@ class Blobs:
         """
         if not self.has(name):
             raise UnknownDigest([name])
-        path = self._path(name)
+        path = self.path(name)
         with reaching(path):
             try:
                 data = path.read_bytes()
@@ -56,13 +61,13 @@ class Blobs:
     def has(self, name: str) -> bool:
         """Say whether bytes are kept under this digest."""
         with reaching(self._root):
-            return is_digest(name) and self._path(name).is_file()
+            return is_digest(name) and self.path(name).is_file()
 
     def delete(self, name: str) -> bool:
         """Erase the bytes, durably on return; say whether there were any."""
         if not is_digest(name):
             return False
-        path = self._path(name)
+        path = self.path(name)
         with reaching(path):
             there = path.is_file()
             # A write that was killed half-way leaves the same bytes under another name.
@@ -80,5 +85,42 @@ class Blobs:
                 if is_digest(path.name):
                     yield path.name
 
-    def _path(self, name: str) -> Path:
+    @contextmanager
+    def adding(self, names: Collection[str]) -> Iterator[None]:
+        """Note that bytes are about to be put which nothing refers to until the block has ended.
+
+        If it fails, or the process dies in it, `abandoned` names those that were not kept before.
+        """
+        new = [name for name in names if not self.has(name)]
+        if not new:
+            yield
+            return
+        note = self._root / ADDING / token_hex(8)
+        with FileLock([note]):
+            with reaching(note):
+                note.write_text("\n".join(new), encoding="ascii")
+                flush(note)
+                flush(note.parent)
+            yield
+            with reaching(note):
+                note.unlink()
+
+    @contextmanager
+    def abandoned(self) -> Iterator[set[str]]:
+        """Yield what was put in `adding` blocks that came to no good end; then forget these."""
+        with ExitStack() as held:
+            notes = [
+                note
+                for note in sorted((self._root / ADDING).glob("*"))
+                if held.enter_context(locked_if_free(note))
+            ]
+            with reaching(self._root):
+                words = [note.read_text(encoding="ascii", errors="replace") for note in notes]
+            yield {name for text in words for name in text.split() if is_digest(name)}
+            with reaching(self._root):
+                for note in notes:
+                    note.unlink(missing_ok=True)
+
+    def path(self, name: str) -> Path:
+        """Return where the bytes of a digest are, or would be."""
         return self._root / name[:2] / name[2:4] / name

@@ -1,5 +1,9 @@
-"""Where the files of a table lie: a folder of this machine, or an object store. Knows no log."""
+"""Where the files of a table lie: a folder of this machine, or an object store.
 
+Of the log it knows only which of its files belong to a version.
+"""
+
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
@@ -7,9 +11,15 @@ from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
 from deltalake.fs import DeltaStorageHandler
 
-from features.disk import flush, write_new
+from features.disk import flush, reaching, write_new
+from features.errors import StoreDamaged
+
+LOG = "_delta_log"
+
+_LOG_ENTRY = re.compile(r"(\d{20})\.(json|checkpoint.*\.parquet)")
 
 
 class Storage(Protocol):
@@ -85,3 +95,34 @@ def local_folder(uri: str) -> Path | None:
     if uri.startswith("file://"):
         return Path(unquote(urlsplit(uri).path))
     return None if "://" in uri else Path(uri).absolute()
+
+
+def newest_version(folder: Path) -> set[str]:
+    """Name the files that are the table in a local folder at its newest version, log and data.
+
+    None of them ever changes: copies of all of them are that version, whatever is written
+    meanwhile. One that is gone by then was removed by a newer version: ask again.
+
+    Raises:
+        StoreDamaged: the folder holds no table that can be read.
+    """
+    with reaching(folder):
+        try:
+            if not DeltaTable.is_deltatable(str(folder)):
+                return set()  # it is only just being made
+            table = DeltaTable(str(folder))
+            data = table.get_add_actions().column("path").to_pylist()
+        except DeltaError as error:
+            hint = "`penultimate doctor` examines it; vectors can be made again from the images."
+            raise StoreDamaged(str(folder), first_line(str(error)), hint=hint) from error
+        names = [path.name for path in (folder / LOG).iterdir()]
+    found = ((name, _LOG_ENTRY.fullmatch(name)) for name in names)
+    entries = {
+        f"{LOG}/{name}" for name, entry in found if entry and int(entry[1]) <= table.version()
+    }
+    return entries.union(map(unquote, data))
+
+
+def first_line(text: str) -> str:
+    """Return the first line of what a library says."""
+    return text.strip().partition("\n")[0]

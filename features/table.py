@@ -22,7 +22,7 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from features.disk import flush, make_folder, reaching
 from features.errors import FeatureError, StoreDamaged, StoreUnavailable
-from features.storage import Folder, ObjectStore, Storage, local_folder
+from features.storage import LOG, Folder, ObjectStore, Storage, first_line, local_folder
 
 CHECKPOINT_EVERY = 64
 """Commits between two summaries of the log, which keep opening fast."""
@@ -105,12 +105,16 @@ class Table:
         return {file.name: file for file in files}
 
     def missing(self) -> list[str]:
-        """Name the files that the log refers to and the folder has not, or not in that size."""
+        """Name the files that the folder has not, or not in the size that the log says.
+
+        An entry of the log that is empty has lost what it said, and the library would not mind.
+        """
         if self._folder is None:
             return []
         with reaching(self.uri):
             sizes = {path.name: path.stat().st_size for path in self._folder.glob("*.parquet")}
-        return [name for name, file in self.files().items() if sizes.get(name) != file.size]
+            empty = [p.name for p in (self._folder / LOG).glob("*.json") if not p.stat().st_size]
+        return empty + [n for n, file in self.files().items() if sizes.get(n) != file.size]
 
     @contextmanager
     def reading(self, name: str, *, whole: bool) -> Iterator[pa.NativeFile]:
@@ -185,11 +189,11 @@ class Table:
     def damaged(self, detail: str) -> StoreDamaged:
         """Build the error that says so of this table."""
         hint = "Restore it from a backup; vectors can also be made again from the images."
-        return StoreDamaged(self.uri, _first_line(detail), hint=hint)
+        return StoreDamaged(self.uri, first_line(detail), hint=hint)
 
     def _unavailable(self, detail: str) -> StoreUnavailable:
         hint = "Check that the address and the rights are correct, and try again."
-        return StoreUnavailable(self.uri, _first_line(detail), hint=hint)
+        return StoreUnavailable(self.uri, first_line(detail), hint=hint)
 
     def _create(self, columns: pa.Schema, configuration: Mapping[str, str]) -> None:
         if self._folder is not None:
@@ -266,7 +270,7 @@ class Table:
 
     def _flush_log(self, version: int) -> None:
         if self._folder is not None:
-            log = self._folder / "_delta_log"
+            log = self._folder / LOG
             with reaching(log):
                 flush(log / f"{version:020d}.json")
                 flush(log)
@@ -294,7 +298,3 @@ class Table:
             raise self._unavailable(str(error)) from error
         except DeltaError as error:
             raise self.damaged(str(error)) from error
-
-
-def _first_line(text: str) -> str:
-    return text.strip().partition("\n")[0]

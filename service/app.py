@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import bentoml
 
+from service.leash import die_with_parent, name_as_parent
 from service.settings import Settings
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+name_as_parent()
 settings = Settings()
 
 
@@ -41,14 +43,14 @@ class Penultimate:
     """Many heads behind one endpoint."""
 
     def __init__(self) -> None:
+        die_with_parent()
+
         from service.http import create_app
-        from service.leash import die_with_parent
         from service.logs import configure_logs
         from service.metrics import PrometheusMetrics
         from service.supervisor import Supervisor
         from service.wiring import build
 
-        die_with_parent()
         configure_logs(settings)
         metrics = PrometheusMetrics()
         api = contract.app = create_app(settings, metrics)

@@ -10,6 +10,9 @@ from features.blobs import Blobs
 from features.keys import EmbeddingSpace
 from features.store import FeatureStore
 
+IMAGES, ZOO, INDEX = "images", "zoo", "index"
+"""Folders of the home, each with one folder for each workspace."""
+
 
 class Workspace:
     """The places of one workspace, for vectors of one space.
@@ -34,8 +37,8 @@ class Workspace:
         self.name = name
         self.space = space
         self._home, self._store_uri, self._note = home, store_uri, note
-        self.blobs = Blobs(home / "images" / name)
-        self.zoo = Zoo(home / "zoo" / name)
+        self.blobs = Blobs(home / IMAGES / name)
+        self.zoo = Zoo(home / ZOO / name)
         self.store = self._store_of(space)
 
     @contextmanager
@@ -53,7 +56,7 @@ class Workspace:
     def _store_of(self, space: EmbeddingSpace) -> FeatureStore:
         self._note(space)
         uri = f"{self._store_uri.rstrip('/')}/{self.name}/{space.id}"
-        return FeatureStore(uri, self._home / "index" / self.name / space.id, space)
+        return FeatureStore(uri, self._home / INDEX / self.name / space.id, space)
 
     def close(self) -> None:
         """Closes the store."""

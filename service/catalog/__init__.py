@@ -76,8 +76,17 @@ class Catalog:
                 self._note_erasure(connection, workspace, digest)
         return orphans
 
+    def erase_strays(self, workspace: str, digests: Collection[str]) -> set[str]:
+        """Notes the intent to erase those images that no dataset of the workspace holds."""
+        with self.database.write() as connection:
+            strays = set(digests) - self.datasets.held(connection, workspace, digests)
+            for digest in strays:
+                self._note_erasure(connection, workspace, digest)
+        return strays
+
     def finish_erasures(self, workspace: str, digests: Collection[str]) -> None:
-        """Says that nothing of the images is left anywhere."""
+        """Says that nothing of the images is left anywhere, after seeing to that here."""
+        self.database.empty_log()
         with self.database.write() as connection:
             for digest in digests:
                 connection.execute(delete(erasures).where(_erasure(workspace, digest)))

@@ -1,7 +1,8 @@
 """Connections, transactions and migrations of the catalog. Knows no table but Alembic's own."""
 
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -76,6 +77,39 @@ class Database:
             return [error.detail]
         return [] if found == ["ok"] else found
 
+    def copy_to(self, file: Path) -> None:
+        """Writes the catalog as it is at this moment into an empty file, without deleted rows.
+
+        Raises:
+            CatalogUnavailable: it lies in PostgreSQL, which has a tool of its own for that, or it
+                cannot be read or written.
+        """
+        if self._file is None:
+            raise CatalogUnavailable(
+                f"the catalog at {self.place} is not in the home folder",
+                hint="Run `pg_dump --format=custom --file=catalog.dump URL`, and after it copy "
+                "the folders images, zoo and records of the home.",
+            )
+        try:
+            with closing(sqlite3.connect(self._file)) as source:
+                # Not the pages as they lie: they still hold what was deleted.
+                source.execute("VACUUM INTO ?", (str(file),))
+        except sqlite3.Error as error:
+            raise CatalogUnavailable(
+                f"the catalog at {self.place} cannot be copied: {error}",
+                hint="Check free space; if the catalog is damaged, restore a backup.",
+            ) from error
+
+    def empty_log(self) -> None:
+        """Moves what SQLite's log holds into the file, so that no deleted row lives on in it."""
+        if self._file is None:
+            return
+        with _translated(self.place), self._engine.connect() as connection:
+            # In no transaction: the driver knows of none that it has not been told to begin.
+            cursor = connection.connection.cursor()
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            cursor.close()
+
     def close(self) -> None:
         """Closes every connection."""
         self._engine.dispose()
@@ -134,6 +168,8 @@ def _configure_sqlite(connection: object, _record: ConnectionPoolEntry) -> None:
         "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
+        # A deleted row is overwritten: file names and groups of an erased image may name people.
+        "secure_delete=ON",
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()

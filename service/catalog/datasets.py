@@ -1,6 +1,6 @@
 """Datasets, their images and labels. Knows nothing of vectors, bytes or heads."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Column, Connection, Select, and_, delete, func, insert, select
@@ -160,6 +160,15 @@ class Datasets:
         of_workspace = select(datasets.c.id).where(datasets.c.workspace == workspace)
         condition = and_(labels.c.digest == digest, labels.c.dataset_id.in_(of_workspace))
         return connection.execute(delete(labels).where(condition)).rowcount
+
+    def held(self, connection: Connection, workspace: str, digests: Collection[str]) -> set[str]:
+        """Those of these images that a dataset of the workspace holds, within a transaction."""
+        found = set[str]()
+        for some in batches(list(digests)):
+            query = select(labels.c.digest).join(datasets)
+            mine = query.where(datasets.c.workspace == workspace, labels.c.digest.in_(some))
+            found.update(connection.execute(mine).scalars())
+        return found
 
     def _find_or_make(self, connection: Connection, workspace: str, name: str) -> int:
         query = select(datasets.c.id).where(

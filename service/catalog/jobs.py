@@ -243,7 +243,7 @@ class Jobs:
                 known_gone = orphaned_owner_prefix is not None and (row.owner or "").startswith(
                     orphaned_owner_prefix
                 )
-                if known_gone or time.time() - (row.heartbeat or 0.0) > stale_s:
+                if known_gone or _since(row.heartbeat) > stale_s:
                     values = settlement(row)
                     connection.execute(update(jobs).where(jobs.c.id == row.id).values(values))
                     settled.append(row.id)
@@ -257,8 +257,8 @@ class Jobs:
             jobs.c.owner.startswith(owner_prefix, autoescape=True),
         )
         with self._database.read() as connection:
-            beats = [b or 0.0 for b in connection.execute(query).scalars()]
-        return any(time.time() - b > older_than_s for b in beats)
+            beats = connection.execute(query).scalars().all()
+        return any(_since(b) > older_than_s for b in beats)
 
     def _finish(self, job_id: str, owner: str, **values: object) -> None:
         with self._database.write() as connection:
@@ -284,6 +284,11 @@ def _repeated(
             hint="Send a new key with a new request.",
         )
     return _job(row)
+
+
+def _since(heartbeat: float | None) -> float:
+    """Seconds since a heartbeat; one from the future is as far away, for the clock was set back."""
+    return abs(time.time() - (heartbeat or 0.0))
 
 
 def _running(job_id: str, owner: str) -> ColumnElement[bool]:

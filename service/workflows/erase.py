@@ -5,10 +5,12 @@ from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from features.blobs import Blobs
 from features.keys import EmbeddingSpace, is_digest
 from features.store import FeatureStore
 from service.errors import InvalidRequest, NotFound
 from service.product import Product
+from service.workspace import IMAGES
 
 SECOND_LOOK_S = 0.5
 """How long after the first an erasure looks a second time."""
@@ -64,11 +66,24 @@ def finish_erasures(product: Product, workspace: str, digests: Collection[str]) 
 
 
 def resume(product: Product) -> int:
-    """Finishes the erasures that a crash interrupted; returns how many there were."""
+    """Finishes what a crash interrupted: erasures, and images that never got their row.
+
+    Returns:
+        How many images are gone.
+    """
     open_erasures = product.catalog.open_erasures()
     for workspace in {w for w, _ in open_erasures}:
         finish_erasures(product, workspace, [d for w, d in open_erasures if w == workspace])
-    return len(open_erasures)
+    return len(open_erasures) + sum(
+        _forget_abandoned(product, workspace) for workspace in product.catalog.workspaces()
+    )
+
+
+def _forget_abandoned(product: Product, workspace: str) -> int:
+    with Blobs(product.settings.home / IMAGES / workspace).abandoned() as digests:
+        strays = product.catalog.erase_strays(workspace, digests) if digests else set()
+        finish_erasures(product, workspace, strays)
+    return len(strays)
 
 
 @contextmanager

@@ -89,9 +89,14 @@ def delete_version(product: Product, workspace: str, name: str, version: int) ->
 
 
 def sweep(product: Product, workspace: str) -> int:
-    """Removes artefacts that no version uses: what a crash left between artefact and row."""
+    """Removes artefacts that no version uses: what a crash left between artefact and row.
+
+    None where no version uses any: a catalog that names nothing is more likely a wrong one, or a
+    new one in the place of one that was damaged.
+    """
     zoo = product.workspaces[workspace].zoo
-    unused = set(zoo.artefacts()) - product.catalog.heads.artefacts(workspace)
+    used = product.catalog.heads.artefacts(workspace)
+    unused = set(zoo.artefacts()) - used if used else set()
     _drop(product, workspace, unused)
     return len(unused)
 

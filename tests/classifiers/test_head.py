@@ -1,18 +1,15 @@
 """A head survives its files; files that are not what they say never become one."""
 
-import hashlib
 import io
-import json
 import random
 import subprocess
 import sys
-from collections.abc import Mapping
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_heads import alternating, small_head, vectors
+from made_heads import alternating, resealed, small_head, vectors
 
 from classifiers.errors import HeadDamaged
 from classifiers.head import Head
@@ -20,14 +17,6 @@ from classifiers.head import Head
 HEAD = small_head()
 FILES = HEAD.to_files()
 X = vectors(alternating(("cat", "dog"), 20), 1.0, seed=8)
-
-
-def resealed(files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Return the files with a card that has their true hashes, as a forger would write it."""
-    card = json.loads(files["card.json"])
-    others = {name: data for name, data in files.items() if name != "card.json"}
-    card["files"] = {name: hashlib.sha256(data).hexdigest() for name, data in others.items()}
-    return {**others, "card.json": json.dumps(card).encode()}
 
 
 def mutated(data: bytes, seed: int) -> bytes:

@@ -1,5 +1,6 @@
 """The bytes of images: kept whole, found by digest, private, and really gone when erased."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -126,3 +127,28 @@ def test_a_write_that_fails_leaves_nothing(
         blobs.put(PICTURE)
     assert not blobs.has(digest(PICTURE))
     assert PICTURE not in everything_under(tmp_path)
+
+
+def test_an_addition_that_ends_well_is_forgotten(blobs: Blobs) -> None:
+    with blobs.adding([digest(PICTURE)]):
+        blobs.put(PICTURE)
+        with blobs.abandoned() as names:
+            assert names == set()
+    with blobs.abandoned() as names:
+        assert names == set()
+
+
+def test_an_addition_that_fails_is_named_until_somebody_has_dealt_with_it(blobs: Blobs) -> None:
+    kept_before = blobs.put(b"another")
+    with pytest.raises(ZeroDivisionError), blobs.adding([digest(PICTURE), kept_before]):
+        raise ZeroDivisionError
+
+    for _ in range(2):
+        with suppress(KeyError), blobs.abandoned() as names:
+            assert names == {digest(PICTURE)}
+            raise KeyError
+    with blobs.abandoned() as names:
+        assert names == {digest(PICTURE)}
+    with blobs.abandoned() as names:
+        assert names == set()
+    assert list(blobs.digests()) == [kept_before]

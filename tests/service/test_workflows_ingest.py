@@ -3,13 +3,17 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from live_server import picture
+from made_up import everything_under
 
 from features.keys import digest
-from service.errors import Conflict, NotFound
+from service.catalog import Datasets
+from service.errors import CatalogUnavailable, Conflict, NotFound
 from service.product import Product
+from service.wiring import build
 from service.workflows.erase import erase, resume
 from service.workflows.ingest import LabelledUpload, ingest
 
@@ -97,3 +101,80 @@ def test_an_image_erased_and_sent_again_and_again_is_whole_or_gone(product: Prod
             work.result()
     held = digest(BLUE) in product.catalog.datasets.digests(W, "d")
     assert kept(product, BLUE) == (held, held)
+
+
+class Killed(BaseException):
+    """Nothing of ours catches it, as nothing catches `kill -9`."""
+
+
+def die(*_: object, **__: object) -> None:
+    raise Killed
+
+
+@pytest.mark.parametrize("step", ["service.catalog.Datasets.add", "features.blobs.Blobs.put"])
+def test_bytes_of_an_ingest_that_died_are_gone_after_the_next_start(
+    product: Product, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    path = product.workspaces[W].blobs.path(digest(BLUE))
+    if step.endswith("put"):
+        # What a write that was killed half-way leaves.
+        path.parent.mkdir(parents=True)
+        path.with_name(f".{path.name}.0123456789abcdef").write_bytes(BLUE)
+    with monkeypatch.context() as patched:
+        patched.setattr(step, die)
+        with pytest.raises(Killed):
+            ingest(product, W, "d", [upload(BLUE), upload(KNOWN)])
+    assert BLUE in everything_under(product.settings.home)
+
+    again = build(product.settings)
+
+    assert BLUE not in everything_under(product.settings.home)
+    assert kept(again, BLUE) == (False, False)
+    assert kept(again, KNOWN) == (True, True)
+    assert again.catalog.open_erasures() == []
+    again.close()
+
+
+def test_an_ingest_that_died_after_its_row_keeps_everything(
+    product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr("service.workflows.ingest._heal", die)
+        with pytest.raises(Killed):
+            ingest(product, W, "d", [upload(BLUE)])
+
+    again = build(product.settings)
+
+    assert kept(again, BLUE) == (True, True)
+    assert digest(BLUE) in again.catalog.datasets.digests(W, "d")
+    again.close()
+
+
+def test_a_start_leaves_alone_what_another_process_is_adding(
+    product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add = Datasets.add
+
+    def start_another(*given: Any) -> Any:
+        build(product.settings).close()
+        return add(*given)
+
+    monkeypatch.setattr(Datasets, "add", start_another)
+    assert ingest(product, W, "d", [upload(BLUE)])["added"] == 1
+    assert kept(product, BLUE) == (True, True)
+
+
+def test_a_catalog_that_fails_leaves_no_bytes_behind(
+    product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise CatalogUnavailable("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Datasets, "add", fail)
+        with pytest.raises(CatalogUnavailable):
+            ingest(product, W, "d", [upload(BLUE)])
+
+    assert kept(product, BLUE) == (False, False)
+    assert BLUE not in everything_under(product.settings.home)
+    assert ingest(product, W, "d", [upload(BLUE)])["added"] == 1

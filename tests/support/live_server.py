@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import numpy as np
 from PIL import Image
+from processes import below, kill_all
 
 READY_WITHIN_S = 90.0
 JOB_WITHIN_S = 120.0
@@ -65,6 +66,9 @@ class Server:
 
     def kill(self) -> None:
         """Kills everything at once, as a power cut would."""
+        if self.process is not None:
+            # Workers have sessions of their own: a signal to the group would not reach them.
+            kill_all([self.process.pid, *below(self.process.pid)])
         self._signal(9)
 
     def stop(self) -> None:

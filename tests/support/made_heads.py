@@ -1,7 +1,8 @@
 """Vectors, label sets and heads made up for tests."""
 
 import hashlib
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -118,3 +119,11 @@ def head_of(booster: lightgbm.Booster, n_columns: int, n_outputs: int) -> Head:
         "true_classes": np.zeros(2, np.int32),
     }
     return Head.assemble(card, canonical(booster.model_to_string()), arrays)
+
+
+def resealed(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the files with a card that has their true hashes, as a forger would write it."""
+    card = json.loads(files["card.json"])
+    others = {name: data for name, data in files.items() if name != "card.json"}
+    card["files"] = {name: hashlib.sha256(data).hexdigest() for name, data in others.items()}
+    return {**others, "card.json": json.dumps(card).encode()}

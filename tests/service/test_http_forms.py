@@ -1,0 +1,77 @@
+"""Multipart bodies of every kind of wrong: answered or refused, never broken and never kept."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from in_process import Http, opened, settings_of
+from live_server import picture
+
+KIND = {"content-type": "multipart/form-data; boundary=XX"}
+
+FILE = b'--XX\r\nContent-Disposition: form-data; name="images"; filename="a.png"\r\n\r\n'
+WHOLE = FILE + picture("red", 1) + b"\r\n"
+FIELD = b'--XX\r\nContent-Disposition: form-data; name="heads"\r\n\r\ncolour@1\r\n'
+END = b"--XX--\r\n"
+
+SAMPLES = [WHOLE + FIELD + END, FIELD + WHOLE + END, FIELD * 3 + END, WHOLE * 2 + END]
+
+PATHS = ("/v1/predict", "/v1/embed", "/v1/search", "/v1/datasets/fuzzed/images")
+
+
+@pytest.fixture(scope="module")
+def fuzzed(taught_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Http]:
+    """The application on a home of its own: some of what is sent is a sound ingest."""
+    home = shutil.copytree(taught_home, tmp_path_factory.mktemp("fuzzed") / "home")
+    with opened(settings_of(Path(home))) as http:
+        yield http
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> bytes:
+    """A form with some bytes set, cut, inserted or copied."""
+    data = bytearray(draw(st.sampled_from(SAMPLES)))
+    for _ in range(draw(st.integers(1, 5))):
+        at = draw(st.integers(0, len(data) - 1))
+        match draw(st.sampled_from(["set", "cut", "insert", "copy"])):
+            case "set":
+                data[at] = draw(st.integers(0, 255))
+            case "cut":
+                del data[at : at + draw(st.integers(1, 60))]
+                data = data or bytearray(b"x")
+            case "insert":
+                data[at:at] = draw(st.sampled_from([b"\r\n", b"--XX", b"\0", b'"', FILE, END]))
+            case "copy":
+                start = draw(st.integers(0, len(data) - 1))
+                data[at:at] = data[start : start + 80]
+    return bytes(data)
+
+
+@settings(max_examples=100)
+@given(path=st.sampled_from(PATHS), body=damaged() | st.binary(max_size=300))
+@example(path="/v1/predict", body=b"")
+@example(path="/v1/predict", body=b"--XX\r\n" * 1_000 + END)
+@example(path="/v1/datasets/fuzzed/images", body=FILE.replace(b"a.png", b"../../a.png") + END)
+def test_any_form_is_answered_or_refused(fuzzed: Http, path: str, body: bytes) -> None:
+    answer = fuzzed.post(path, content=body, headers=KIND)
+
+    assert answer.status_code < 500, answer.text
+    if answer.status_code >= 400:
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "multipart/form-data",
+        "multipart/form-data; boundary=",
+        "multipart/form-data; boundary=Y" * 9,
+    ],
+)
+def test_a_form_without_its_boundary_is_refused(fuzzed: Http, kind: str) -> None:
+    answer = fuzzed.post("/v1/predict", content=SAMPLES[0], headers={"content-type": kind})
+
+    assert 400 <= answer.status_code < 500
