@@ -6,6 +6,7 @@ ServiceError                    detail, hint, problems
 ├── Conflict                    the request contradicts what is stored
 ├── LabelsNotReady              a dataset that cannot be learnt from; problems has every reason
 ├── ArchiveRejected             a zip or tar that is refused whole
+├── BackupRejected              a backup that cannot be restored as it was made
 ├── RequestTooLarge             more bytes or parts than the settings allow
 ├── NothingAnswered             not one image of a prediction could be answered
 ├── ClientGone                  nobody waits for the answer any more
@@ -73,6 +74,12 @@ class ArchiveRejected(ServiceError):
     """A zip or tar that is refused whole."""
 
     code = "archive_rejected"
+
+
+class BackupRejected(ServiceError):
+    """A backup that cannot be restored as it was made."""
+
+    code = "backup_rejected"
 
 
 class RequestTooLarge(ServiceError):

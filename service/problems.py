@@ -32,6 +32,7 @@ STATUSES: dict[type[Exception], tuple[int, str, str]] = {
     own.Conflict: (409, "conflict", "Conflict"),
     own.LabelsNotReady: (422, "labels_not_ready", "The labels cannot be learnt from"),
     own.ArchiveRejected: (422, "archive_rejected", "The archive is refused"),
+    own.BackupRejected: (422, "backup_rejected", "The backup is refused"),
     own.RequestTooLarge: (413, "request_too_large", "The request is too large"),
     own.NothingAnswered: (422, "nothing_answered", "Nothing could be answered"),
     # No standard status says so; this one is what proxies log. Nobody reads it but the metrics.

@@ -10,6 +10,7 @@ from features.engine import Engine, open_engine
 from features.errors import StoreUnavailable
 from features.images import Limits
 from features.keys import EmbeddingSpace
+from service.backup import RESTORING
 from service.catalog import Catalog
 from service.product import Metrics, NoMetrics, Product
 from service.settings import Settings
@@ -115,8 +116,12 @@ def prepare_home(home: Path) -> None:
     """Makes the home folder, readable by its owner alone.
 
     Raises:
-        StoreUnavailable: it cannot be made.
+        StoreUnavailable: it cannot be made, or holds half of a backup.
     """
+    if (home / RESTORING).exists():
+        reason = "a backup was being restored here, and that was interrupted"
+        hint = "Run `penultimate restore` again, or empty the folder."
+        raise StoreUnavailable(str(home), reason, hint=hint)
     try:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         (home / "run").mkdir(exist_ok=True, mode=0o700)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli import ask, backbones, heads, learn, operate
+from service.cli import ask, backbones, backups, heads, learn, operate
 from service.cli.session import Guarded, Origin
 
 EPILOG = "Without --server a command works on the home folder: PENULTIMATE_HOME or ~/.penultimate."
@@ -36,6 +36,8 @@ app.command()(heads.suspects)
 app.command("next")(heads.next_to_label)
 app.command()(heads.erase)
 app.command()(operate.doctor)
+app.command()(backups.backup)
+app.command()(backups.restore)
 
 
 def main() -> None:

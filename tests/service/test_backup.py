@@ -1,0 +1,333 @@
+"""Backups: what they hold, what they refuse, and that a home put back answers as it did before."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import throwaway_postgres as postgres
+from in_process import Http, opened, settings_of
+from live_server import picture
+from made_up import everything_under
+from sqlalchemy import URL
+from typer.testing import CliRunner, Result
+
+from features.errors import StoreUnavailable
+from features.keys import digest
+from service.backup import RESTORING, back_up, making, restore, verify
+from service.backup.manifest import MANIFEST
+from service.cli import app
+from service.doctor import examine
+from service.errors import BackupRejected, CatalogUnavailable, InvalidRequest
+from service.product import Product
+from service.wiring import build
+from service.workflows.erase import erase
+
+UNSEEN = [picture("red", 901), picture("green", 902)]
+
+TIMES = ("timings_ms", "request_id")
+
+
+@pytest.fixture(scope="module")
+def backup(taught_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A backup of the taught home; copied, never changed."""
+    return back_up(settings_of(taught_home), tmp_path_factory.mktemp("kept") / "backup").path
+
+
+@pytest.fixture
+def damaged(backup: Path, tmp_path: Path) -> Path:
+    """A copy of the backup, to be damaged."""
+    return Path(shutil.copytree(backup, tmp_path / "damaged"))
+
+
+def answers(http: Http) -> list[Any]:
+    """What a home says, without the times that it took."""
+    said = [http.predict(*UNSEEN, evidence=3).json()]
+    said += [http.get(f"/v1/{what}").json() for what in ("heads", "datasets", "jobs", "spaces")]
+    query = {"files": {"image": UNSEEN[0]}, "data": {"k": "5", "dataset": "colour"}}
+    said.append(http.post("/v1/search", **query).json())
+    said.append(http.get("/v1/heads/colour/versions/1").json())
+    said.append(http.get("/v1/heads/colour/history").json())
+    return [{k: v for k, v in part.items() if k not in TIMES} for part in said]
+
+
+def test_a_home_put_back_gives_the_same_answers_and_is_sound(home: Path, tmp_path: Path) -> None:
+    with opened(settings_of(home)) as http:
+        http.predict(*UNSEEN)
+        http.product.embedder.flush()
+        before = answers(http)
+        made = back_up(settings_of(home), tmp_path / "backup")
+    empty = settings_of(tmp_path / "empty")
+
+    manifest = restore(empty, made.path)
+
+    assert manifest == made.manifest
+    assert (made.passes, made.manifest.missing) == (1, ())
+    with opened(empty) as http:
+        assert answers(http) == before
+    findings = [f for f in examine(empty) if f.about not in ("packages", "disk")]
+    assert all(f.sound for f in findings), findings
+    assert "default: records" in {f.about for f in findings}
+
+
+def test_a_backup_holds_what_its_manifest_names_for_its_owner_alone(backup: Path) -> None:
+    named = verify(backup).files
+    files = {p for p in backup.rglob("*") if p.is_file()}
+
+    assert {p.relative_to(backup).as_posix() for p in files} == {*named, MANIFEST}
+    assert {p.stat().st_mode & 0o777 for p in files} == {0o600}
+    folders = {backup, *(p for p in backup.rglob("*") if p.is_dir())}
+    assert {p.stat().st_mode & 0o777 for p in folders} == {0o700}
+    assert {path.partition("/")[0] for path in named} == {
+        *("catalog.sqlite", "images", "zoo", "records"),
+    }
+
+
+def test_an_erased_image_is_in_no_backup_made_afterwards(product: Product, tmp_path: Path) -> None:
+    image = picture("red", 3)
+    vector = product.workspaces["default"].store.get([digest(image)])[digest(image)].embedding
+    assert image in everything_under(product.settings.home)
+    erase(product, "default", digest(image))
+
+    made = back_up(product.settings, tmp_path / "backup")
+
+    held = everything_under(made.path)
+    assert image not in held
+    assert vector.tobytes() not in held
+    assert digest(image).encode() not in (made.path / "catalog.sqlite").read_bytes()
+
+
+@pytest.mark.parametrize("what", ["image", "head", "records"])
+def test_what_is_removed_while_it_is_copied_makes_another_pass(
+    http: Http, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    erased, copied = digest(picture("red", 0)), making.copy_file
+    removals: dict[str, Callable[[], object]] = {
+        "image": lambda: http.delete(f"/v1/images/{erased}"),
+        "head": lambda: http.delete("/v1/heads/is-red"),
+        "records": http.product.workspaces["default"].store.compact,
+    }
+
+    def remove_first(*given: Any) -> Any:
+        monkeypatch.setattr(making, "copy_file", copied)
+        removals[what]()
+        return copied(*given)
+
+    if what == "records":
+        http.predict(*UNSEEN)
+        http.product.embedder.flush()
+    monkeypatch.setattr(making, "copy_file", remove_first)
+    settings = settings_of(tmp_path / "empty")
+
+    made = back_up(http.product.settings, tmp_path / "backup")
+
+    assert (made.passes, made.manifest.missing) == (2, ())
+    verify(made.path)
+    restore(settings, made.path)
+    assert all(f.sound for f in examine(settings) if f.about not in ("packages", "disk"))
+
+
+def test_an_image_erased_after_it_was_copied_is_not_in_the_backup(
+    http: Http, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, copied = picture("red", 0), making.copy_file
+
+    def erase_at_the_end(source: Path, target: Path | None) -> Any:
+        if target is None:  # the catalog, which is read last of all
+            monkeypatch.setattr(making, "copy_file", copied)
+            assert http.delete(f"/v1/images/{digest(image)}").status_code == 200
+        return copied(source, target)
+
+    monkeypatch.setattr(making, "copy_file", erase_at_the_end)
+
+    made = back_up(http.product.settings, tmp_path / "backup")
+
+    assert (made.passes, made.manifest.missing) == (2, ())
+    assert image not in everything_under(made.path)
+
+
+def test_a_backup_says_what_the_home_had_lost_before(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(making, "SETTLE_S", 0.0)
+    lost = digest(picture("red", 0))
+    (path,) = (home / "images").rglob(lost)
+    path.unlink()
+
+    said = command(home, "backup", tmp_path / "backup")
+
+    assert said.exit_code == 1
+    assert f"images/default/{lost[:2]}/{lost[2:4]}/{lost} was lost before" in said.stderr
+    assert verify(tmp_path / "backup").missing == (
+        f"images/default/{path.relative_to(path.parents[2])}",
+    )
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def rewrite(backup: Path, **given: Any) -> None:
+    said = json.loads((backup / MANIFEST).read_text())
+    (backup / MANIFEST).write_text(json.dumps({**said, **given}))
+
+
+def swap(backup: Path, path: str) -> None:
+    """Gives another name to the catalog."""
+    said = json.loads((backup / MANIFEST).read_text())
+    said["files"][path] = said["files"]["catalog.sqlite"]
+    (backup / MANIFEST).write_text(json.dumps(said))
+
+
+def link_out(backup: Path) -> None:
+    shutil.move(backup / "images", backup.parent / "elsewhere")
+    (backup / "images").symlink_to(backup.parent / "elsewhere")
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "a flipped bit in the catalog": lambda b: flip(b / "catalog.sqlite"),
+    "a flipped bit in an image": lambda b: flip(next(p for p in b.glob("images/*/??/??/*"))),
+    "a flipped bit in the records": lambda b: flip(next(b.glob("records/*/*/*.parquet"))),
+    "a file cut short": lambda b: next(b.glob("zoo/*/*/*")).write_bytes(b""),
+    "a missing file": lambda b: next(b.glob("records/*/*/_delta_log/*")).unlink(),
+    "a missing folder": lambda b: shutil.rmtree(b / "zoo"),
+    "a folder that is a link": link_out,
+    "no manifest": lambda b: (b / MANIFEST).unlink(),
+    "a manifest cut short": lambda b: (b / MANIFEST).write_bytes((b / MANIFEST).read_bytes()[:-9]),
+    "a manifest of something else": lambda b: (b / MANIFEST).write_text("[]"),
+    "a newer format": lambda b: rewrite(b, format=2),
+    "a newer catalog": lambda b: rewrite(b, catalog="9999"),
+    "a path outside": lambda b: swap(b, "images/../../outside"),
+    "an absolute path": lambda b: swap(b, "/tmp/outside"),
+    "a path of its own": lambda b: swap(b, "run/outside"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_or_newer_backup_is_refused_whole(
+    damaged: Path, tmp_path: Path, damage: str
+) -> None:
+    DAMAGES[damage](damaged)
+    empty = settings_of(tmp_path / "empty")
+
+    with pytest.raises(BackupRejected):
+        verify(damaged)
+    with pytest.raises(BackupRejected):
+        restore(empty, damaged)
+
+    assert not empty.home.exists() or list(empty.home.iterdir()) == []
+    assert not list(tmp_path.glob("outside*"))
+
+
+def test_every_damaged_file_is_named(damaged: Path) -> None:
+    flip(damaged / "catalog.sqlite")
+    shutil.rmtree(damaged / "zoo")
+
+    with pytest.raises(BackupRejected) as refused:
+        verify(damaged)
+
+    details = [p["detail"] for p in refused.value.problems]
+    assert details[0] == "catalog.sqlite is not what was written."
+    assert len(details) == 1 + sum(
+        p.startswith("zoo/") for p in json.loads((damaged / MANIFEST).read_text())["files"]
+    )
+
+
+def test_a_home_with_anything_in_it_is_left_alone(home: Path, backup: Path) -> None:
+    before = everything_under(home)
+
+    with pytest.raises(InvalidRequest):
+        restore(settings_of(home), backup)
+
+    assert everything_under(home) == before
+
+
+@pytest.mark.parametrize("renames", range(5))
+def test_an_interrupted_restore_opens_for_nobody_and_begins_again(
+    backup: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, renames: int
+) -> None:
+    empty, left = settings_of(tmp_path / "empty"), renames
+    rename, rmdir = Path.rename, Path.rmdir
+
+    def killed(path: Path, *target: Any) -> Any:
+        nonlocal left
+        if left == 0:
+            raise KeyboardInterrupt
+        left -= 1
+        return rename(path, *target) if target else rmdir(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", killed)
+        patched.setattr(Path, "rmdir", killed)
+        with pytest.raises(KeyboardInterrupt):
+            restore(empty, backup)
+
+    assert (empty.home / RESTORING).is_dir()
+    with pytest.raises(StoreUnavailable):
+        build(empty)
+    restore(empty, backup)
+    build(empty).close()
+    assert not (empty.home / RESTORING).exists()
+
+
+def test_a_backup_that_is_interrupted_leaves_nothing(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(making, "write_new", lambda *_: 1 / 0)
+
+    with pytest.raises(ZeroDivisionError):
+        back_up(settings_of(home), tmp_path / "kept" / "backup")
+
+    assert list((tmp_path / "kept").iterdir()) == []
+
+
+def test_a_backup_goes_nowhere_where_it_would_hurt(home: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequest):
+        back_up(settings_of(home), home / "backup")
+    with pytest.raises(InvalidRequest):
+        back_up(settings_of(home), tmp_path)
+    with pytest.raises(InvalidRequest):
+        back_up(settings_of(tmp_path / "none"), tmp_path / "backup")
+    with pytest.raises(InvalidRequest):
+        back_up(settings_of(home, store_uri="s3://bucket/records"), tmp_path / "backup")
+
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_catalog_in_postgresql_is_left_to_its_own_tool(
+    postgres_server: URL, tmp_path: Path
+) -> None:
+    with postgres.database(postgres_server) as url:
+        settings = settings_of(tmp_path / "home", catalog_url=url)
+        build(settings).close()
+        with pytest.raises(CatalogUnavailable) as refused:
+            back_up(settings, tmp_path / "backup")
+        with pytest.raises(InvalidRequest):
+            restore(settings_of(tmp_path / "empty", catalog_url=url), tmp_path)
+
+    assert "pg_dump" in refused.value.hint
+    assert not (tmp_path / "backup").exists()
+
+
+def test_the_commands_say_what_they_did(home: Path, tmp_path: Path) -> None:
+    made = command(home, "backup", tmp_path / "backup", "--json")
+    checked = command(home, "restore", tmp_path / "backup", "--check")
+    again = command(home, "backup", tmp_path / "backup")
+    put_back = command(tmp_path / "empty", "restore", tmp_path / "backup", "--json")
+    elsewhere = command(home, "--server", "http://127.0.0.1:1", "backup", tmp_path / "other")
+
+    said = json.loads(made.stdout)
+    assert (said["files"] > 20, said["missing"]) == (True, [])
+    assert "is sound" in checked.stdout
+    assert (again.exit_code, "is there already" in again.stderr) == (1, True)
+    assert json.loads(put_back.stdout)["restored"] is True
+    assert (elsewhere.exit_code, "not of http://127.0.0.1:1" in elsewhere.stderr) == (1, True)
+
+
+def command(home: Path, *words: str | Path) -> Result:
+    environment = {"PENULTIMATE_HOME": str(home), "PENULTIMATE_BACKBONE": "toy"}
+    return CliRunner().invoke(app, [str(w) for w in words], env=environment)
