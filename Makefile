@@ -3,9 +3,11 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+ROUNDS ?= 100
+INPUTS ?= 100000
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test lint types tests docs lock clean
+.PHONY: help install run demo test lint types tests torture fuzz docs lock clean
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -37,6 +39,13 @@ types: $(INSTALLED)
 
 tests: $(INSTALLED)
 	$(BIN)/pytest --numprocesses 2 --dist loadfile
+
+torture: $(INSTALLED) ## kill the service ROUNDS times under load, and record it
+	$(BIN)/python tests/torture/kill_rounds.py --rounds $(ROUNDS) --workers 2 --record docs/reliability.json
+	$(BIN)/python tests/torture/kill_rounds.py --rounds $(ROUNDS) --workers 1 --record docs/reliability.json
+
+fuzz: $(INSTALLED) ## give every reader INPUTS damaged inputs, and record it
+	$(BIN)/python tests/torture/fuzz_readers.py --inputs $(INPUTS) --record docs/reliability.json
 
 docs: $(INSTALLED) ## write the generated pages of the reference
 	$(BIN)/python docs/tools/reference.py
