@@ -162,7 +162,7 @@ class Covering:
         return self._whole - self._scores(covered)
 
     def _scores(self, pixels: Pixels) -> Float:
-        p = self._head.probabilities(self._engine.run(pixels).matrix())
+        p = self._head.answers(self._engine.run(pixels).matrix())
         return np.asarray(np.log(p[:, self._of]) - np.log(p[:, self._against]))
 
 

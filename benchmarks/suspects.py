@@ -28,6 +28,7 @@ from classifiers.blocks import Scaling, choose_blocks
 from classifiers.copies import find_copies
 from classifiers.labels import LabelSet
 from classifiers.suspects import find_suspects
+from classifiers.tasks import Question
 from classifiers.training import learn
 from features.embedder import Embedded, Embedder
 from features.engine import open_engine
@@ -115,7 +116,10 @@ def rankings(p: Float, given: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]
         "log-ratio": np.log(np.maximum(own, 1e-12)) - np.log(np.maximum(other, 1e-12)),
         "p(label) less its class's mean": own - usual[given],
     }
-    listed = {"as listed": np.array([s.row for s in find_suspects(p, given)], np.int64)}
+    k = p.shape[1]
+    question = Question("binary" if k == 2 else "multiclass", tuple(map(str, range(k))))
+    truth = question.targets([str(number) for number in given.tolist()])
+    listed = {"as listed": np.array([s.row for s in find_suspects(p, truth, question)], np.int64)}
     return listed | {name: np.argsort(s, kind="stable") for name, s in scores.items()}
 
 

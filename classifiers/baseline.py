@@ -1,5 +1,6 @@
 """The plain opponent every head is measured against: L2 logistic regression on the same columns.
 
+Of classes and of grades one for all, of several labels one for each; of numbers ridge regression.
 Knows nothing of folds or trees.
 """
 
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from classifiers.blocks import Block
+from classifiers.tasks import Question
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -17,30 +19,67 @@ IntArray = npt.NDArray[np.int64]
 STRENGTHS = ((500, 10.0), (None, 3.0))
 """C up to so many images: the best fixed values on eight real image sets."""
 
+PENALTY = 1.0
+"""Of the ridge regression: scikit-learn's own; rows have length 1 on average."""
 
-def fit_baseline(Z: Float32, y: IntArray, blocks: Sequence[Block]) -> Callable[[Float32], Float64]:
-    """Fit the logistic regression and return its probabilities as a function of columns.
+
+Model = Callable[[Float32], Float64]
+
+
+def fit_baseline(
+    Z: Float32, targets: Float64, question: Question, blocks: Sequence[Block]
+) -> Model:
+    """Fit the regression and return its answers as a function of columns.
 
     Each block is centred and scaled so that all have the same energy and a row has length 1 on
     average; classes weigh the same however many images they have.
 
     Args:
         Z: float32 (n_images, n_columns), scaled row by row.
-        y: int64 (n_images,), class numbers, each present.
+        targets: float64 (n_images, n_outputs).
+        question: what is asked.
         blocks: side by side in Z.
+
+    Returns:
+        Columns in, float64 (n_images, n_answers) out.
     """
+    centre, factor = _equal_energy(Z, blocks)
+    A = (Z - centre) * factor
+    if question.is_number:
+        models = [_ridge(A, targets[:, 0])]
+    elif question.exclusive:
+        models = [_logistic(A, question.numbers(targets))]
+    else:
+        models = [_yes_or_no(A, yes) for yes in targets.T]
+
+    def answers(columns: Float32) -> Float64:
+        seen = (columns - centre) * factor
+        return np.concatenate([model(seen) for model in models], axis=1)
+
+    return answers
+
+
+def _logistic(A: Float32, y: IntArray) -> Model:
     from sklearn.linear_model import LogisticRegression
 
-    centre, factor = _equal_energy(Z, blocks)
     strength = next(c for most, c in STRENGTHS if most is None or len(y) <= most)
-    model = LogisticRegression(C=strength, class_weight="balanced", max_iter=1000)
-    model.fit((Z - centre) * factor, y)
+    model = LogisticRegression(C=strength, class_weight="balanced", max_iter=1000).fit(A, y)
+    return lambda columns: np.asarray(model.predict_proba(columns), np.float64)
 
-    def probabilities(columns: Float32) -> Float64:
-        found: Float64 = model.predict_proba((columns - centre) * factor).astype(np.float64)
-        return found
 
-    return probabilities
+def _yes_or_no(A: Float32, yes: Float64) -> Model:
+    if 0 < yes.sum() < len(yes):
+        both = _logistic(A, yes.astype(np.int64))
+        return lambda columns: both(columns)[:, 1:]
+    # A rare label may be missing from a fold; then nothing speaks for or against it.
+    return lambda columns: np.full((len(columns), 1), yes.mean())
+
+
+def _ridge(A: Float32, values: Float64) -> Model:
+    from sklearn.linear_model import Ridge
+
+    model = Ridge(alpha=PENALTY).fit(A, values)
+    return lambda columns: np.asarray(model.predict(columns), np.float64).reshape(-1, 1)
 
 
 def _equal_energy(Z: Float32, blocks: Sequence[Block]) -> tuple[Float32, Float32]:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict
@@ -13,11 +13,13 @@ from typing_extensions import TypedDict
 from classifiers.blocks import Block, Scaling
 from classifiers.conformal import SetRule
 from classifiers.errors import BadRecipe
+from classifiers.examples import Values
 from classifiers.judgement import Calibrated
 from classifiers.novelty import NoveltySize
 from classifiers.recipe import Recipe
 from classifiers.statistics import Measure
 from classifiers.strict import STRICT
+from classifiers.tasks import Question, Task
 
 FORMAT = 1
 """Version of the files of a head: `card.json`, `model.txt` and the arrays beside them.
@@ -36,6 +38,13 @@ WIDEST = 2**20
 """Columns a feature matrix may have; what a stranger's card asks for beyond this is refused."""
 
 _UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+
+_CLASSES: Mapping[Task, tuple[int, int]] = {
+    "binary": (2, 2),
+    "multilabel": (2, WIDEST),
+    "regression": (0, 0),
+}
+"""Fewest and most classes of a task; three or more of any other."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _FILE = re.compile(r"[a-z][a-z0-9_]{0,40}\.(?:txt|npy)")
@@ -58,31 +67,39 @@ class Card:
 
     Attributes:
         name: given by whoever learnt it.
-        task: "binary" or "multiclass".
-        classes: in the order of probabilities; of two, the raw score is that of the second.
+        task: "binary", "multiclass", "multilabel", "ordinal" or "regression".
+        classes: classes, labels or grades (lowest first) in the order of probabilities; of two
+            classes the raw score is that of the second; of regression none.
         space_id: the only space whose vectors it understands.
         width: columns of the feature matrix it is offered.
         blocks: the columns it looks at, by name.
         fingerprint: SHA-256 of the label set.
         n_images: learnt from; images kept aside by an official split are not among them.
-        class_counts: images learnt from, by class.
+        class_counts: images learnt from, by class; one may have several labels, or none.
+        values: of regression, the numbers learnt from; None otherwise.
         n_groups: among the images learnt from; None where no group is known.
         n_copies: images that are nearly the same as another, those kept aside among them.
         n_test_images: kept aside by an official split.
-        metrics: out of fold: "auc" (one-versus-rest mean for several classes) and
-            "balanced_accuracy", each with "value", "low" and "high" (95 % interval).
+        metrics: out of fold, each with "value", "low" and "high" (95 % interval): "auc" (for
+            several classes or labels their mean, each against the rest; for grades the mean over
+            "above grade k") and "balanced_accuracy"; of grades "auc", "kappa" (quadratic weights)
+            and "mean_absolute_error"; of regression "spearman", "r2" and "mean_absolute_error".
+        label_auc: of several labels, the AUC of each, by its name; otherwise empty.
         metrics_test: the same of the images kept aside; empty without an official split.
-        baseline: the same as `metrics`, of a logistic regression on the same folds.
-        baseline_test: the same as `metrics_test`, of that logistic regression.
+        baseline: the same as `metrics`, of a logistic (for numbers: ridge) regression on the same
+            folds.
+        baseline_test: the same as `metrics_test`, of that regression.
         signal: whether the head knows anything: `p_value` below 0.05.
-        p_value: one-sided, of an AUC this good by chance.
+        p_value: one-sided, of an AUC (of regression: a Spearman correlation) this good by chance.
         folds: how it was evaluated.
         recipe: how it was learnt, every number set.
         shares: what each member of the mixture counts; they sum to 1.
-        tree_factor: what the trees' raw scores are multiplied by; 0 where they do not count.
-        calibration: how its probabilities were calibrated, and what that did.
-        sets: the rule of its prediction sets.
-        confusion: images out of fold, by true class (row) and likeliest class (column).
+        tree_factors: what the trees' raw scores are multiplied by, one an output; 0 where they do
+            not count.
+        calibration: how its probabilities were calibrated, and what that did; None of regression.
+        sets: the rule of its prediction sets, or of its intervals.
+        confusion: images out of fold, by true class (row) and likeliest class (column); empty for
+            several labels and for regression.
         novelty: how many directions and distances tell its kind of image from others.
         lightgbm: version that learnt it.
         created: RFC 3339, UTC.
@@ -93,7 +110,7 @@ class Card:
     """
 
     name: str
-    task: Literal["binary", "multiclass"]
+    task: Task
     classes: tuple[str, ...]
     space_id: str
     width: int
@@ -101,10 +118,12 @@ class Card:
     fingerprint: str
     n_images: int
     class_counts: dict[str, int]
+    values: Values | None
     n_groups: int | None
     n_copies: int
     n_test_images: int
     metrics: dict[str, Measure]
+    label_auc: dict[str, Measure]
     metrics_test: dict[str, Measure]
     baseline: dict[str, Measure]
     baseline_test: dict[str, Measure]
@@ -113,8 +132,8 @@ class Card:
     folds: Folds
     recipe: Recipe
     shares: dict[str, float]
-    tree_factor: float
-    calibration: Calibrated
+    tree_factors: tuple[float, ...]
+    calibration: Calibrated | None
     sets: SetRule
     confusion: tuple[tuple[int, ...], ...]
     novelty: NoveltySize
@@ -126,8 +145,16 @@ class Card:
     files: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _require(len(set(self.classes)) == len(self.classes) > 1, "classes", self.classes)
-        _require((self.task == "binary") == (len(self.classes) == 2), "task", self.task)  # noqa: PLR2004  binary means two
+        number, k = self.question.is_number, len(self.classes)
+        _require(len(set(self.classes)) == k, "classes", self.classes)
+        fewest, most = _CLASSES.get(self.task, (3, k))
+        _require(fewest <= k <= most, "task", self.task)
+        _require((self.values is not None) == number, "values", self.values)
+        _require((self.calibration is None) == number, "calibration", self.calibration)
+        thresholds = self.sets.thresholds
+        expected = {"multilabel": k, "regression": 0}.get(self.task, 1)
+        _require(len(thresholds) == expected, "sets.thresholds", thresholds)
+        _require(len(self.tree_factors) == self.n_outputs, "tree_factors", self.tree_factors)
         _require(set(self.class_counts) == set(self.classes), "class_counts", self.class_counts)
         _require(0 < self.width <= WIDEST, "width", self.width)
         edges = [0, *(edge for block in self.blocks for edge in (block.start, block.stop))]
@@ -140,8 +167,13 @@ class Card:
 
     @property
     def n_outputs(self) -> int:
-        """Raw scores per image: one for two classes, else one per class."""
-        return 1 if self.task == "binary" else len(self.classes)
+        """Raw scores per image."""
+        return self.question.n_outputs
+
+    @property
+    def question(self) -> Question:
+        """What the head is asked."""
+        return Question(self.task, self.classes)
 
     @property
     def scaling(self) -> Scaling:

@@ -56,7 +56,7 @@ def contributions(head: Head, row: Float32) -> Contributions:
     """
     check_width(row[np.newaxis], head.card.width)
     columns = head.scaling.scale(row[np.newaxis])
-    contrast, of, against = _contrast(head.probabilities_of(columns)[0], head.card.n_outputs)
+    contrast, of, against = _contrast(head.answers_of(columns)[0], head.card.n_outputs)
     means, weights = head.arrays["column_means"], contrast @ head.arrays["linear"].astype(float)
     linear = weights * (columns[0].astype(np.float64) - means)
     trees, expected = _of_trees(head, columns, contrast)
@@ -81,11 +81,11 @@ def _contrast(probabilities: Float64, n_outputs: int) -> tuple[Float64, int, int
 
 def _of_trees(head: Head, columns: Float32, contrast: Float64) -> tuple[Float64, float]:
     """What each column adds by way of the trees, and what the trees give on average."""
-    factor = head.card.tree_factor
-    if factor == 0:
+    factors = np.array(head.card.tree_factors)
+    if not factors.any():
         return np.zeros(columns.shape[1]), 0.0
     found = boosting.contributions(head.booster, columns, head.card.n_outputs)[0]
-    shares = factor * (contrast @ found)
+    shares = (contrast * factors) @ found
     return shares[:-1], float(shares[-1])
 
 

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from classifiers.labels import Problem
 
 
+_CHANCE = {"auc": ("AUC", 0.5), "spearman": ("Spearman's correlation", 0.0)}
+"""What a leading metric is called, and what it is by chance."""
+
+
 class ClassifierError(Exception):
     """Anything `classifiers` refuses or fails to do; `hint` says what to do about it."""
 
@@ -55,15 +59,20 @@ class BadRecipe(ClassifierError):
 
 
 class NoSignal(ClassifierError):
-    """Nothing was learnt; `card` has the figures. It belongs to no artefact."""
+    """Nothing was learnt; `card` has the figures. It belongs to no artefact.
 
-    def __init__(self, card: Card) -> None:
+    `metric` is the name of the one that says so.
+    """
+
+    def __init__(self, card: Card, metric: str) -> None:
         self.card = card
-        auc = card.metrics["auc"]
+        self.metric = metric
+        found = card.metrics[metric]
+        name, chance = _CHANCE[metric]
         super().__init__(
             f"head {card.name!r} learnt nothing that it could show on images it had not seen: "
-            f"AUC {auc['value']:.2f} (95 % interval {auc['low']:.2f} to {auc['high']:.2f}, "
-            "chance is 0.50)",
+            f"{name} {found['value']:.2f} (95 % interval {found['low']:.2f} to "
+            f"{found['high']:.2f}, chance is {chance:.2f})",
             hint="Check the labels and add images, or allow a head without signal "
             "(allow_no_signal); its card will say so.",
         )

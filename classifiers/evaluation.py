@@ -9,12 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from classifiers.agreement import kappa, mean_absolute_error, r_squared, spearman
 from classifiers.baseline import fit_baseline
 from classifiers.blocks import Block
+from classifiers.examples import Examples
 from classifiers.folds import Fold, Plan
 from classifiers.mixture import Choice, Mixture, Scores, choose, cross_fitted, voters
 from classifiers.parallel import Tick, run_jobs
-from classifiers.probabilities import to_probabilities
+from classifiers.probabilities import to_answers
 from classifiers.statistics import (
     Estimate,
     Measure,
@@ -24,13 +26,30 @@ from classifiers.statistics import (
     balanced_accuracy,
     cv_sharing,
 )
+from classifiers.tasks import Question, Task
 
-Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 SIGNIFICANCE = 0.05
-"""A head has signal if chance would give its AUC, or a better one, more rarely than this."""
+"""A head has signal if chance would give its leading metric, or more, more rarely than this."""
+
+Metric = Callable[[Scored], Estimate | None]
+
+_OF_CLASSES: Mapping[str, Metric] = {"auc": auc, "balanced_accuracy": balanced_accuracy}
+
+METRICS: Mapping[Task, Mapping[str, Metric]] = {
+    "binary": _OF_CLASSES,
+    "multiclass": _OF_CLASSES,
+    "multilabel": _OF_CLASSES,
+    "ordinal": {"auc": auc, "kappa": kappa, "mean_absolute_error": mean_absolute_error},
+    "regression": {
+        "spearman": spearman,
+        "r2": r_squared,
+        "mean_absolute_error": mean_absolute_error,
+    },
+}
+"""What each task is judged by; the first one leads: its p-value says whether there is signal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,31 +57,31 @@ class Evaluation:
     """What cross-validation found.
 
     Attributes:
-        metrics: "auc" and "balanced_accuracy" of the head.
-        baseline: the same of the logistic regression.
-        p_value: one-sided, of an AUC this good by chance.
-        probabilities: float64 (n_images, n_classes), out of fold, mean over the repeats.
+        metrics: of the head, by name, the leading one first.
+        label_auc: of several labels, each one's own AUC, by its name; otherwise empty.
+        baseline: the same as `metrics`, of the regression.
+        p_value: one-sided, of a leading metric this good by chance.
+        answers: float64 (n_images, n_answers), out of fold, mean over the repeats.
         choice: what the mixture of all images should be.
-        scored: the head's out-of-fold probabilities repeat by repeat, to compare with another's.
+        scored: the head's out-of-fold answers repeat by repeat, to compare with another's.
     """
 
     metrics: dict[str, Measure]
+    label_auc: dict[str, Measure]
     baseline: dict[str, Measure]
     p_value: float
-    probabilities: Float64
+    answers: Float64
     choice: Choice
     scored: Scored
 
     @property
     def signal(self) -> bool:
-        """Say whether the head knows anything: its AUC is better than chance would give."""
+        """Say whether the head knows anything: it is better than chance would be."""
         return self.p_value < SIGNIFICANCE
 
 
 def evaluate(
-    Z: Float32,
-    y: IntArray,
-    groups: IntArray,
+    examples: Examples,
     *,
     blocks: Sequence[Block],
     plan: Plan,
@@ -73,59 +92,80 @@ def evaluate(
     """Cross-validate a mixture and the baseline on the same folds.
 
     Args:
-        Z: float32 (n_images, n_columns), scaled row by row.
-        y: int64 (n_images,), class numbers from 0.
-        groups: int64 (n_images,), images of one group are not independent.
-        blocks: side by side in Z.
+        examples: the images; those of one group are not independent.
+        blocks: side by side in their columns.
         plan: the folds.
         mixture: of these images.
         threads: how many folds are learnt at once; the result does not depend on it.
         report: called with the share done; what it raises stops the evaluation.
     """
-    jobs = [_job(Z, y, fold, blocks, mixture) for fold in plan.folds]
+    jobs = [_job(examples, fold, blocks, mixture) for fold in plan.folds]
     found = run_jobs(jobs, threads, report)
     sharing = cv_sharing(plan.n_folds, len(plan.repeats))
-    repeats = [_gather(y.size, folds, part) for folds, part in _by_repeat(plan, found)]
-    n_outputs = np.array([mixture.targets.shape[1]])
+    n, question = len(examples), mixture.question
+    repeats = [_gather(n, folds, part) for folds, part in _by_repeat(plan, found)]
     head, opponent = [], []
     for fold_of, scores, opposed in repeats:
-        crossed = to_probabilities(cross_fitted(scores, mixture, fold_of), n_outputs)
+        crossed = answers_of(question, cross_fitted(scores, mixture, fold_of))
         head.append(Pass(fold_of, crossed))
         opponent.append(Pass(fold_of, opposed))
-    scored = Scored(y, groups, tuple(head), sharing)
+
+    def judged(passes: Sequence[Pass]) -> Scored:
+        return Scored(question, examples.targets, examples.groups, tuple(passes), sharing)
+
+    scored = judged(head)
     figures = _figures(scored)
     mean = {
         part: np.mean([scores[part] for _, scores, _ in repeats], axis=0) for part in repeats[0][1]
     }
     return Evaluation(
         metrics=_measures(figures),
-        baseline=_measures(_figures(Scored(y, groups, tuple(opponent), sharing))),
-        p_value=figures["auc"].p_value,
-        probabilities=np.mean([one.probabilities for one in head], axis=0),
-        choice=choose(mean, mixture, voters(plan.n_folds, np.arange(y.size))),
+        label_auc=_of_each_label(scored),
+        baseline=_measures(_figures(judged(opponent))),
+        p_value=p_of(figures, question),
+        answers=np.mean([one.answers for one in head], axis=0),
+        choice=choose(mean, mixture, voters(plan.n_folds, np.arange(n))),
         scored=scored,
     )
 
 
-def measure_test(probabilities: Float64, y: IntArray, groups: IntArray) -> dict[str, Measure]:
+def answers_of(question: Question, scores: Float64) -> Float64:
+    """Return what scores of one head mean: float64 (n_images, n_answers)."""
+    return to_answers(scores, np.array([question.n_outputs]), np.array([question.link]))
+
+
+def leading(question: Question) -> str:
+    """Return the name of the metric that says whether there is signal."""
+    return next(iter(METRICS[question.task]))
+
+
+def p_of(figures: Mapping[str, Estimate], question: Question) -> float:
+    """Return the p-value of the leading metric; 1 where it is undefined."""
+    found = figures.get(leading(question))
+    return 1.0 if found is None else found.p_value
+
+
+def measure_test(answers: Float64, examples: Examples, question: Question) -> dict[str, Measure]:
     """Return the metrics of images that were kept aside, looked at once.
 
     The AUC is absent where the images kept aside are all of one class.
     """
-    return _measures(_figures(Scored(y, groups, (Pass(np.zeros_like(y), probabilities),))))
+    once = Pass(np.zeros(len(examples), np.int64), answers)
+    return _measures(_figures(Scored(question, examples.targets, examples.groups, (once,))))
 
 
 _Found = tuple[Scores, Float64]
-"""Of one fold's held-out images: scores of the mixture's parts, the opponent's probabilities."""
+"""Of one fold's held-out images: scores of the mixture's parts, the opponent's answers."""
 
 
 def _job(
-    Z: Float32, y: IntArray, fold: Fold, blocks: Sequence[Block], mixture: Mixture
+    examples: Examples, fold: Fold, blocks: Sequence[Block], mixture: Mixture
 ) -> Callable[[Tick], _Found]:
     learnt, held_out = fold
+    Z, targets = examples.Z, examples.targets
 
     def run(tick: Tick) -> _Found:
-        opponent = fit_baseline(Z[learnt], y[learnt], blocks)
+        opponent = fit_baseline(Z[learnt], targets[learnt], mixture.question, blocks)
         tick(0.1)
         scores = mixture.score(learnt, held_out, lambda share: tick(0.1 + 0.9 * share))
         return scores, opponent(Z[held_out])
@@ -134,11 +174,16 @@ def _job(
 
 
 def _figures(scored: Scored) -> dict[str, Estimate]:
-    area = auc(scored)
-    return {
-        **({"auc": area} if area is not None else {}),
-        "balanced_accuracy": balanced_accuracy(scored),
-    }
+    metrics = METRICS[scored.question.task]
+    found = {name: metric(scored) for name, metric in metrics.items()}
+    return {name: figure for name, figure in found.items() if figure is not None}
+
+
+def _of_each_label(scored: Scored) -> dict[str, Measure]:
+    if scored.question.task != "multilabel":
+        return {}
+    found = {name: auc(scored, outputs=[k]) for k, name in enumerate(scored.question.classes)}
+    return _measures({name: figure for name, figure in found.items() if figure is not None})
 
 
 def _measures(figures: Mapping[str, Estimate]) -> dict[str, Measure]:

@@ -5,27 +5,44 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import with_config
+from typing_extensions import TypedDict
 
 from classifiers.blocks import Scaling
 from classifiers.errors import LabelProblems, SpaceMismatch
 from classifiers.labels import SHOWN, LabelSet, Problem
+from classifiers.strict import STRICT
+from classifiers.tasks import Question
 
 Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+
+
+@with_config(STRICT)
+class Values(TypedDict):
+    """Numbers learnt from: their mean, their deviation, and what 90 % of them lie between."""
+
+    mean: float
+    deviation: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Examples:
-    """Images with their classes, each image once, in the order of digests.
+    """Images with what their labels say, each image once, in the order of digests.
 
     Attributes:
         Z: float32 (n_images, n_columns), scaled row by row.
-        y: int64 (n_images,), class numbers.
+        targets: float64 (n_images, n_outputs), what each output should say.
+        y: int64 (n_images,), class numbers; of a task without classes, the strata of folds.
         groups: int64 (n_images,), group numbers; an image of no known group has its own.
         groups_known: whether any image has a known group.
     """
 
     Z: Float32
+    targets: Float64
     y: IntArray
     groups: IntArray
     groups_known: bool
@@ -59,14 +76,15 @@ class Examples:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sides:
-    """The images to learn from, those kept aside by an official split, and their classes."""
+    """The images to learn from, and those kept aside by an official split."""
 
     train: Examples
     test: Examples
-    classes: tuple[str, ...]
 
 
-def arrange(X: Float32, label_set: LabelSet, scaling: Scaling, width: int) -> Sides:
+def arrange(
+    X: Float32, label_set: LabelSet, question: Question, scaling: Scaling, width: int
+) -> Sides:
     """Sort images out: one row per digest, in order, scaled, and by side of the official split.
 
     Raises:
@@ -81,13 +99,22 @@ def arrange(X: Float32, label_set: LabelSet, scaling: Scaling, width: int) -> Si
         row_of.setdefault(digest, row)
     rows = [row_of[digest] for digest in sorted(row_of)]
     _check_finite(X, label_set, rows)
-    classes = tuple(sorted(set(label_set.labels)))
     train = [row for row in rows if not label_set.is_test(row)]
     test = [row for row in rows if label_set.is_test(row)]
     return Sides(
-        _examples(X, label_set, scaling, classes, train),
-        _examples(X, label_set, scaling, classes, test),
-        classes,
+        _examples(X, label_set, question, scaling, train),
+        _examples(X, label_set, question, scaling, test),
+    )
+
+
+def describe_numbers(numbers: Float64) -> Values:
+    """Return what numbers are like; their ends would be those of single images."""
+    low, high = np.quantile(numbers, [0.05, 0.95])
+    return Values(
+        mean=float(numbers.mean()),
+        deviation=float(numbers.std()),
+        low=float(low),
+        high=float(high),
     )
 
 
@@ -98,9 +125,9 @@ def digests_of(label_set: LabelSet) -> list[str]:
 
 
 def _examples(
-    X: Float32, label_set: LabelSet, scaling: Scaling, classes: Sequence[str], rows: list[int]
+    X: Float32, label_set: LabelSet, question: Question, scaling: Scaling, rows: list[int]
 ) -> Examples:
-    number_of = {label: number for number, label in enumerate(classes)}
+    targets = question.targets([label_set.labels[row] for row in rows])
     groups = [label_set.group(row) for row in rows]
     names = [
         f"image {label_set.digests[row]}" if group is None else f"group {group}"
@@ -108,7 +135,8 @@ def _examples(
     ]
     return Examples(
         Z=scaling.scale(X[rows]),
-        y=np.array([number_of[label_set.labels[row]] for row in rows], np.int64),
+        targets=targets,
+        y=question.strata(targets),
         groups=np.unique(names, return_inverse=True)[1].astype(np.int64),
         groups_known=any(group is not None for group in groups),
     )

@@ -59,7 +59,8 @@ def make_plan(
     """Plan the cross-validation that the data allow, as near as possible to what is wished for.
 
     Args:
-        y: int64 (n_images,), class numbers from 0; every class has at least two images.
+        y: int64 (n_images,), class numbers from 0, or what else folds are balanced by; every one
+            has at least two images.
         groups: int64 (n_images,), group numbers, or None where none is known.
         folds: wished for; no more than the images, or groups, of the rarest class.
         repeats: of the whole, each with other folds.

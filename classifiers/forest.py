@@ -11,7 +11,7 @@ import numpy.typing as npt
 from classifiers.blocks import Scaling
 from classifiers.errors import SpaceMismatch
 from classifiers.head import Head, check_width
-from classifiers.probabilities import mix, to_probabilities
+from classifiers.probabilities import answer_sizes, mix, to_answers
 from classifiers.walk import SPLIT, Splits, pack_splits, walk
 
 Float32 = npt.NDArray[np.float32]
@@ -22,7 +22,8 @@ IntArray = npt.NDArray[np.int64]
 ROWS_AT_ONCE = 256
 """Rows scaled and walked together: bounds the memory that a long call takes beside its answer."""
 
-_TREES, _OUTPUTS, _FIRST_OUTPUT, _SCALING, _FIRST_LINEAR = 3, 4, 5, 6, 7  # columns of the table
+# Columns of the table.
+_TREES, _OUTPUTS, _FIRST_OUTPUT, _SCALING, _FIRST_LINEAR, _LINK = 3, 4, 5, 6, 7, 8
 
 A = TypeVar("A", bound=npt.NDArray[Any])
 
@@ -33,8 +34,8 @@ class _Packed:
 
     Attributes:
         heads: by slot.
-        table: int64 (n_heads, 8), a row per head in the order of `heads`: what `walk` takes, and
-            where the head's outputs are among all linear ones.
+        table: int64 (n_heads, 9), a row per head in the order of `heads`: what `walk` takes,
+            where the head's outputs are among all linear ones, and its link.
         row_of: rows of the table by slot.
         scalings: every scaling that a head needs.
         splits, leaves, roots: of all heads; used up to `ends`.
@@ -76,7 +77,7 @@ class _Packed:
 
 _EMPTY = _Packed(
     heads={},
-    table=np.zeros((0, 8), np.int64),
+    table=np.zeros((0, 9), np.int64),
     row_of={},
     scalings=(),
     splits=np.zeros(0, SPLIT),
@@ -153,11 +154,11 @@ class Forest:
             walk(packed.splits, packed.leaves, packed.roots, table, scaled, raw[rows])
         return _by_head(raw, table[:, _OUTPUTS])
 
-    def probabilities(self, x: Float32, which: Sequence[int] | None = None) -> list[Float64]:
-        """Return the probabilities of heads: for each, float64 (n_images, n_classes)."""
+    def answers(self, x: Float32, which: Sequence[int] | None = None) -> list[Float64]:
+        """Return what heads answer, as `Head.answers`: for each, float64 (n_images, n_answers)."""
         packed = self._packed
         table = packed.asked(which)
-        outputs = table[:, _OUTPUTS]
+        outputs, links = table[:, _OUTPUTS], table[:, _LINK]
         scores = np.zeros((len(x), int(outputs.sum())))
         # Trees that do not count are not walked.
         firsts = table[:, _FIRST_LINEAR]
@@ -165,7 +166,7 @@ class Forest:
         for rows, scaled in packed.scaled(x, table):
             walk(packed.splits, packed.leaves, packed.roots, table, scaled, scores[rows])
             mix(packed.linear, packed.intercepts, packed.factors, table, scaled, scores[rows])
-        return _by_head(to_probabilities(scores, outputs), np.maximum(outputs, 2))
+        return _by_head(to_answers(scores, outputs, links), answer_sizes(outputs, links))
 
 
 def _by_head(scores: Float64, sizes: IntArray) -> list[Float64]:
@@ -179,11 +180,13 @@ def _appended(packed: _Packed, slot: int, head: Head) -> _Packed:
     if scaling not in scalings:
         scalings = (*scalings, scaling)
     *firsts, first_linear = packed.ends
-    row = [*firsts, trees.roots.size, trees.n_outputs, 0, scalings.index(scaling), first_linear]
+    link = head.card.question.link
+    place = scalings.index(scaling)
+    row = [*firsts, trees.roots.size, trees.n_outputs, 0, place, first_linear, link]
     width = head.card.width
     linear = np.zeros((trees.n_outputs, width), np.float32)
     linear[:, scaling.columns] = head.arrays["linear"]
-    factors = np.full(trees.n_outputs, head.card.tree_factor)
+    factors = np.array(head.card.tree_factors)
     splits = pack_splits(trees, scaling.columns)
     return _Packed(
         heads={**packed.heads, slot: head},

@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from classifiers.blocks import Scaling
-from classifiers.boosting import raw_scores, read
+from classifiers.boosting import objective_line, raw_scores, read
 from classifiers.card import Card
 from classifiers.errors import HeadDamaged, SpaceMismatch
 from classifiers.novelty import Novelty, unit_rows
-from classifiers.probabilities import linear_scores, to_probabilities
+from classifiers.probabilities import linear_scores, to_answers
 from classifiers.trees import BadText, Trees, parse
 
 if TYPE_CHECKING:
@@ -43,9 +43,10 @@ class Head:
         arrays: "linear": float32 (n_outputs, n_columns) and "intercept": float64 (n_outputs,), the
             linear parts of the mixture in one; "column_means": float32 (n_columns,), of the images
             it learnt from; "novelty_*": what images it learnt from look like;
-            "out_of_fold": float32 (n_images, n_classes), the calibrated probability of each image
-            it learnt from, given by models that had not seen it; "true_classes": int32
-            (n_images,), class numbers. Rows are in the order of digests, which are not kept.
+            "out_of_fold": float32 (n_images, n_answers), the calibrated answer for each image it
+            learnt from, given by models that had not seen it; "truth": float64 (n_images,
+            n_outputs), what each output should have said (`Question.targets`). Rows are in the
+            order of digests, which are not kept.
     """
 
     card: Card
@@ -58,12 +59,12 @@ class Head:
         """Build a head from its parts; the card gets the hashes of the files."""
         files = {MODEL: text.encode(), **{f"{name}.npy": _dump(arrays[name]) for name in arrays}}
         hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
-        trees = parse(text, card.scaling.n_columns, card.n_outputs)
+        trees = _trees(text, card)
         return cls(card.with_files(hashes), text, trees, dict(arrays))
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Labels in the order of probabilities."""
+        """Labels in the order of probabilities; none of numbers."""
         return self.card.classes
 
     def raw(self, X: Float32) -> Float64:
@@ -78,8 +79,10 @@ class Head:
         check_width(X, self.card.width)
         return raw_scores(self.booster, self.scaling.scale(X), self.card.n_outputs)
 
-    def probabilities(self, X: Float32) -> Float64:
-        """Return the probability of each class: float64 (n_images, n_classes), rows sum to 1.
+    def answers(self, X: Float32) -> Float64:
+        """Return the probability of each class, or the number: float64 (n_images, n_answers).
+
+        Rows sum to 1 where classes exclude each other.
 
         Args:
             X: float32 (n_images, width), the feature matrix as the backbone made it.
@@ -88,14 +91,17 @@ class Head:
             SpaceMismatch: if X has another width.
         """
         check_width(X, self.card.width)
-        return self.probabilities_of(self.scaling.scale(X))
+        return self.answers_of(self.scaling.scale(X))
 
-    def probabilities_of(self, columns: Float32) -> Float64:
-        """Return the probability of each class, from columns that are scaled already."""
-        raw = raw_scores(self.booster, columns, self.card.n_outputs)
+    def answers_of(self, columns: Float32) -> Float64:
+        """Return what `answers` does, from columns that are scaled already."""
+        question = self.card.question
+        raw = raw_scores(self.booster, columns, question.n_outputs)
         score = linear_scores(columns, self.arrays["linear"], self.arrays["intercept"])
-        return to_probabilities(
-            score + self.card.tree_factor * raw, np.array([self.card.n_outputs])
+        return to_answers(
+            score + np.array(self.card.tree_factors) * raw,
+            np.array([question.n_outputs]),
+            np.array([question.link]),
         )
 
     def usualness(self, X: Float32) -> Float64:
@@ -155,7 +161,7 @@ class Head:
                 raise ValueError(f"{name} is not the file that the card was written for")
         try:
             text = files[MODEL].decode("ascii")
-            trees = parse(text, card.scaling.n_columns, card.n_outputs)
+            trees = _trees(text, card)
         except (UnicodeDecodeError, BadText) as problem:
             raise ValueError(f"{MODEL}: {problem}") from problem
         return cls(card, text, trees, _load_arrays(card, files))
@@ -173,9 +179,14 @@ def _forms(card: Card) -> dict[str, tuple[type[np.generic], tuple[int, ...]]]:
         "novelty_directions": (np.float32, (card.novelty.directions, dim)),
         "novelty_distances": (np.float64, (card.novelty.distances,)),
         "novelty_residual": (np.float64, (1,)),
-        "out_of_fold": (np.float32, (card.n_images, len(card.classes))),
-        "true_classes": (np.int32, (card.n_images,)),
+        "out_of_fold": (np.float32, (card.n_images, card.question.n_answers)),
+        "truth": (np.float64, (card.n_images, card.n_outputs)),
     }
+
+
+def _trees(text: str, card: Card) -> Trees:
+    objective = objective_line(card.question)
+    return parse(text, card.scaling.n_columns, card.n_outputs, objective)
 
 
 def _novelty(arrays: Mapping[str, Array]) -> Novelty:
@@ -198,14 +209,14 @@ def _dump(array: Array) -> bytes:
 
 def _load_arrays(card: Card, files: Mapping[str, bytes]) -> dict[str, Array]:
     arrays = {name: _load(name, files, *form) for name, form in _forms(card).items()}
-    shares, classes = arrays["out_of_fold"], arrays["true_classes"]
-    if not ((shares >= 0) & (shares <= 1)).all():
-        raise ValueError("out_of_fold.npy has what is no probability")
-    if not ((classes >= 0) & (classes < len(card.classes))).all():
-        raise ValueError("true_classes.npy has what is no class")
-    for name in ("linear", "intercept", "column_means"):
+    for name in ("linear", "intercept", "column_means", "out_of_fold", "truth"):
         if not np.isfinite(arrays[name]).all():
             raise ValueError(f"{name}.npy has what is no number")
+    shares, truth = arrays["out_of_fold"], arrays["truth"]
+    if not card.question.is_number and not ((shares >= 0) & (shares <= 1)).all():
+        raise ValueError("out_of_fold.npy has what is no probability")
+    if not card.question.is_truth(truth):
+        raise ValueError("truth.npy has what no label says")
     _novelty(arrays)
     return arrays
 

@@ -1,4 +1,4 @@
-"""What out-of-fold probabilities say of a head: calibration, prediction sets, confusion.
+"""What out-of-fold answers say of a head: calibration, prediction sets, confusion.
 
 Knows no vector and no model.
 """
@@ -18,11 +18,14 @@ from classifiers.calibration import (
     keep_together,
     reliability,
 )
-from classifiers.conformal import SetRule, fit_set_rule
+from classifiers.conformal import SetRule, fit_label_rule, fit_margin, fit_set_rule
 from classifiers.examples import Examples
+from classifiers.probabilities import log_odds, to_answers
 from classifiers.strict import STRICT
+from classifiers.tasks import Question
 
 Float64 = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 
 @with_config(STRICT)
@@ -31,18 +34,24 @@ class Calibrated:
     """How probabilities were calibrated, and what that did out of fold.
 
     Attributes:
-        rule: what was chosen.
-        error_before: expected calibration error of raw probabilities.
+        rules: what was chosen: one for classes; of several labels and of grades one an output.
+        error_before: expected calibration error of raw probabilities; of several labels, of all
+            their probabilities together.
         error_after: of calibrated ones, each calibrated without itself.
         reliability_before: the reliability curve of raw probabilities.
         reliability: of calibrated ones.
     """
 
-    rule: Calibration
+    rules: tuple[Calibration, ...]
     error_before: float
     error_after: float
     reliability_before: tuple[Bin, ...]
     reliability: tuple[Bin, ...]
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """What changes the probabilities; empty if nothing does."""
+        return tuple(sorted({rule.method for rule in self.rules} - {"none"}))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,43 +59,127 @@ class Judgement:
     """What was found.
 
     Attributes:
-        calibrated: how probabilities are calibrated.
-        sets: the rule of prediction sets.
-        confusion: images by true class (row) and likeliest class (column).
-        probabilities: float64 (n_images, n_classes), out of fold, each calibrated without itself.
+        calibrated: how probabilities are calibrated; None for numbers.
+        scales, shifts: float64 (n_outputs,), the calibration as a change of scores:
+            scale * score + shift.
+        sets: the rule of prediction sets, or of the interval.
+        confusion: images by true class (row) and likeliest class (column); empty where classes do
+            not exclude each other.
+        answers: float64 (n_images, n_answers), out of fold, each calibrated without itself.
     """
 
-    calibrated: Calibrated
+    calibrated: Calibrated | None
+    scales: Float64
+    shifts: Float64
     sets: SetRule
     confusion: tuple[tuple[int, ...], ...]
-    probabilities: Float64
-
-    def scale_and_shifts(self, n_outputs: int) -> tuple[float, Float64]:
-        """The calibration as a change of scores: scale * score + shifts, one an output."""
-        rule = self.calibrated.rule
-        shifts = np.array(rule.shifts or [0.0] * max(n_outputs, 2))
-        return rule.scale, np.array([shifts[1] - shifts[0]]) if n_outputs == 1 else shifts
+    answers: Float64
 
 
-def judge(p: Float64, examples: Examples, coverage: float) -> Judgement:
-    """Calibrate out-of-fold probabilities, and derive the rule of prediction sets.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Change:
+    """Rules, the change of scores that they amount to, and the answers after it."""
+
+    rules: tuple[Calibration, ...]
+    scales: Float64
+    shifts: Float64
+    answers: Float64
+
+
+def judge(answers: Float64, examples: Examples, question: Question, coverage: float) -> Judgement:
+    """Calibrate out-of-fold answers, and derive the rule of prediction sets.
 
     Args:
-        p: float64 (n_images, n_classes), out of fold, rows sum to 1.
+        answers: float64 (n_images, n_answers), out of fold.
         examples: the images, whose groups are kept together.
-        coverage: how often a prediction set should hold the true label.
+        question: what was asked.
+        coverage: how often a prediction set should hold the truth.
     """
-    y = examples.y
-    rule = fit_calibration(p, y, examples.groups)
-    crossed = cross_calibrated(p, y, keep_together(examples.groups), rule.method)
-    confusion = np.zeros((p.shape[1], p.shape[1]), np.int64)
-    np.add.at(confusion, (y, crossed.argmax(axis=1)), 1)
-    calibrated = Calibrated(
-        rule,
-        calibration_error(p, y),
-        calibration_error(crossed, y),
-        reliability(p, y),
-        reliability(crossed, y),
+    targets, groups = examples.targets, examples.groups
+    ones, zeros = np.ones(question.n_outputs), np.zeros(question.n_outputs)
+    if question.is_number:
+        sets = fit_margin(answers[:, 0], targets[:, 0], groups, coverage)
+        return Judgement(None, ones, zeros, sets, (), answers)
+    if question.task in ("binary", "multiclass"):
+        change = _of_classes(answers, examples, question)
+    else:
+        change = _of_outputs(answers, examples, question)
+    before, after = (_claims(p, examples, question) for p in (answers, change.answers))
+    if calibration_error(*after) > calibration_error(*before):
+        # Each output gained and all together lost: only outputs calibrated one by one can.
+        change, after = _Change((Calibration(),) * len(ones), ones, zeros, answers), before
+    if question.exclusive:
+        sets = fit_set_rule(change.answers, examples.y, groups, coverage)
+    else:
+        sets = fit_label_rule(change.answers, targets > 0, groups, coverage)
+    return Judgement(
+        _calibrated(change, before, after),
+        change.scales,
+        change.shifts,
+        sets,
+        _confusion(change.answers, examples.y) if question.exclusive else (),
+        change.answers,
     )
-    sets = fit_set_rule(crossed, y, examples.groups, coverage)
-    return Judgement(calibrated, sets, tuple(map(tuple, confusion.tolist())), crossed)
+
+
+def _calibrated(
+    change: _Change, before: tuple[Float64, IntArray], after: tuple[Float64, IntArray]
+) -> Calibrated:
+    return Calibrated(
+        change.rules,
+        calibration_error(*before),
+        calibration_error(*after),
+        reliability(*before),
+        reliability(*after),
+    )
+
+
+def _of_classes(p: Float64, examples: Examples, question: Question) -> _Change:
+    """One rule for all classes."""
+    rule, crossed = _fitted(p, examples.y, examples.groups)
+    shifts = np.array(rule.shifts or [0.0] * p.shape[1])
+    n_outputs = question.n_outputs
+    shifts = np.array([shifts[1] - shifts[0]]) if n_outputs == 1 else shifts
+    return _Change((rule,), np.full(n_outputs, rule.scale), shifts, crossed)
+
+
+def _of_outputs(answers: Float64, examples: Examples, question: Question) -> _Change:
+    """A rule for each output, which is a yes or a no of its own."""
+    rules, said = [], []
+    for yes, truth in zip(question.ranked(answers).T, examples.targets.T, strict=True):
+        both = np.stack([1 - yes, yes], axis=1)
+        rule, crossed = _fitted(both, truth.astype(np.int64), examples.groups)
+        rules.append(rule)
+        said.append(crossed[:, 1])
+    return _Change(
+        tuple(rules),
+        np.array([rule.scale for rule in rules]),
+        np.array([rule.shifts[1] - rule.shifts[0] if rule.shifts else 0.0 for rule in rules]),
+        to_answers(
+            log_odds(np.stack(said, axis=1)),
+            np.array([question.n_outputs]),
+            np.array([question.link]),
+        ),
+    )
+
+
+def _fitted(p: Float64, y: IntArray, groups: IntArray) -> tuple[Calibration, Float64]:
+    rule = fit_calibration(p, y, groups)
+    return rule, cross_calibrated(p, y, keep_together(groups), rule.method)
+
+
+def _claims(p: Float64, examples: Examples, question: Question) -> tuple[Float64, IntArray]:
+    """Probabilities and class numbers that calibration is judged by.
+
+    Of several labels, each one of each image is a claim of its own.
+    """
+    if question.exclusive:
+        return p, examples.y
+    each = p.reshape(-1)
+    return np.stack([1 - each, each], axis=1), examples.targets.reshape(-1).astype(np.int64)
+
+
+def _confusion(p: Float64, y: IntArray) -> tuple[tuple[int, ...], ...]:
+    confusion = np.zeros((p.shape[1], p.shape[1]), np.int64)
+    np.add.at(confusion, (y, p.argmax(axis=1)), 1)
+    return tuple(map(tuple, confusion.tolist()))

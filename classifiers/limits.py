@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from classifiers.folds import Plan
 from classifiers.statistics import Measure
+from classifiers.tasks import Question
 
 SMALL_CLASS = 50
 """Images of a class under which its figures are called uncertain."""
@@ -23,6 +24,9 @@ RARE = 10
 class Facts:
     """What the sentences are made from."""
 
+    question: Question
+    n_images: int
+    leading: str
     class_counts: Mapping[str, int]
     n_groups: int | None
     plan: Plan
@@ -33,7 +37,7 @@ class Facts:
 
 def describe_limits(facts: Facts) -> tuple[str, ...]:
     """Return the limits of a head as sentences, the gravest first."""
-    describers = (_signal, _groups, _size, _balance, _baseline, _everywhere)
+    describers = (_signal, _groups, _size, _balance, _baseline, _numbers, _everywhere)
     return tuple(sentence for describe in describers for sentence in describe(facts))
 
 
@@ -58,6 +62,10 @@ def _groups(facts: Facts) -> Iterator[str]:
 
 
 def _size(facts: Facts) -> Iterator[str]:
+    if facts.question.is_number:
+        if facts.n_images < 2 * SMALL_CLASS:
+            yield f"It learnt from {facts.n_images} images: read the intervals, not the figures."
+        return
     label = min(facts.class_counts, key=lambda name: facts.class_counts[name])
     count = facts.class_counts[label]
     if count < SMALL_CLASS:
@@ -69,6 +77,13 @@ def _size(facts: Facts) -> Iterator[str]:
 
 def _balance(facts: Facts) -> Iterator[str]:
     counts = facts.class_counts
+    if facts.question.task == "multilabel":
+        yield (
+            "Its probabilities are for images among which each label is as frequent as among "
+            "those it learnt from. Where a label is rarer, it is less likely than they say."
+        )
+    if not facts.question.exclusive:
+        return
     label = min(counts, key=lambda name: counts[name])
     ratio = max(counts.values()) / counts[label]
     if ratio >= UNEQUAL:
@@ -81,11 +96,21 @@ def _balance(facts: Facts) -> Iterator[str]:
 
 
 def _baseline(facts: Facts) -> Iterator[str]:
-    own, plain = facts.metrics["auc"]["value"], facts.baseline["auc"]["value"]
-    if plain > facts.metrics["auc"]["high"]:
+    own, plain = facts.metrics[facts.leading], facts.baseline.get(facts.leading)
+    if plain is not None and plain["value"] > own["high"]:
+        kind, name = ("ridge", "correlation") if facts.question.is_number else ("logistic", "AUC")
         yield (
-            "A plain logistic regression did better on the same folds: "
-            f"AUC {plain:.2f}, not {own:.2f}."
+            f"A plain {kind} regression did better on the same folds: "
+            f"{name} {plain['value']:.2f}, not {own['value']:.2f}."
+        )
+
+
+def _numbers(facts: Facts) -> Iterator[str]:
+    if facts.question.is_number:
+        yield (
+            "Numbers beyond those it learnt from are guesses, and its interval is as wide for "
+            "every image: where images differ in how hard they are, it is too wide for the easy "
+            "ones and too narrow for the hard ones."
         )
 
 

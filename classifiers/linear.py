@@ -1,4 +1,4 @@
-"""L2 logistic regression for few rows and many columns, at several strengths in one go.
+"""L2 logistic and ridge regression for few rows and many columns, at several strengths in one go.
 
 Knows nothing of folds, blocks or heads.
 
@@ -57,14 +57,17 @@ def reduce_columns(A: Float64) -> Reduced:
     return Reduced(A @ axes, axes)
 
 
-def fit_path(Z: Float64, target: Float64, strengths: Sequence[float], weights: Float64) -> Float64:
-    """Fit one logistic regression for each strength.
+def fit_path(
+    Z: Float64, target: Float64, strengths: Sequence[float], weights: Float64, *, squared: bool
+) -> Float64:
+    """Fit one regression for each strength.
 
     Args:
         Z: float64 (n_rows, rank).
-        target: float64 (n_rows,), 0 or 1.
+        target: float64 (n_rows,), 0 or 1; any number where the loss is squared.
         strengths: C, ascending: the larger, the less it is held back.
         weights: float64 (n_rows,).
+        squared: least squares (ridge); otherwise the logistic loss.
 
     Returns:
         float64 (n_strengths, rank + 1), the intercept last.
@@ -73,14 +76,28 @@ def fit_path(Z: Float64, target: Float64, strengths: Sequence[float], weights: F
     beta = np.zeros(A.shape[1])
     path = []
     for strength in strengths:
-        beta = _newton(A, target, strength, beta, weights)
+        if squared:
+            beta = _ridge(A, target, strength, weights)
+        else:
+            beta = _newton(A, target, strength, beta, weights)
         path.append(beta)
     return np.array(path)
 
 
-def _newton(A: Float64, t: Float64, strength: float, start: Float64, w: Float64) -> Float64:
-    penalty = np.full(A.shape[1], 1 / strength)
+def _penalty(n_columns: int, strength: float) -> Float64:
+    penalty = np.full(n_columns, 1 / strength)
     penalty[-1] = _INTERCEPT_PENALTY
+    return penalty
+
+
+def _ridge(A: Float64, t: Float64, strength: float, w: Float64) -> Float64:
+    hessian = (A.T * w) @ A
+    hessian[np.diag_indices(A.shape[1])] += _penalty(A.shape[1], strength)
+    return np.asarray(solve(hessian, A.T @ (w * t), assume_a="pos", check_finite=False))
+
+
+def _newton(A: Float64, t: Float64, strength: float, start: Float64, w: Float64) -> Float64:
+    penalty = _penalty(A.shape[1], strength)
     diagonal = np.diag_indices(A.shape[1])
 
     def loss(beta: Float64, z: Float64) -> float:

@@ -18,15 +18,16 @@ import numpy.typing as npt
 
 from classifiers.baseline import fit_baseline
 from classifiers.blocks import Scaling, choose_blocks
-from classifiers.errors import SpaceMismatch
+from classifiers.errors import LabelProblems, SpaceMismatch
 from classifiers.evaluation import SIGNIFICANCE
 from classifiers.examples import Examples, arrange
 from classifiers.folds import Fold, Plan, make_plan
-from classifiers.labels import LabelSet, check
+from classifiers.labels import LabelSet, Problem, ask, check
 from classifiers.linear import reduce_columns
 from classifiers.parallel import Tick, one_blas_thread, run_jobs
 from classifiers.recipe import Recipe
 from classifiers.statistics import Estimate, Pass, Scored, auc, balanced_accuracy, cv_sharing
+from classifiers.tasks import Question
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -125,25 +126,43 @@ def look(
         threads: folds at once.
 
     Raises:
-        LabelProblems: if the label set has errors, or X values that are no numbers.
+        LabelProblems: if the label set has errors, or is not one of classes or grades, or X has
+            values that are no numbers.
         SpaceMismatch: if X has not the columns of `blocks`, or not a row per image.
     """
-    check(label_set)
+    question = asked_of(label_set)
     recipe = Recipe(seed=seed)
     scaling = Scaling(choose_blocks(blocks, recipe.blocks), recipe.normalisation)
     if len(X) != len(label_set):
         raise SpaceMismatch(f"{len(label_set)} rows", f"{len(X)} rows")
     rows = sample(label_set)
-    sides = arrange(X[rows], part(label_set, rows), scaling, max(stop for _, _, stop in blocks))
-    train, n_classes = sides.train, len(sides.classes)
-    chosen = recipe.complete(len(train), scaling.n_columns, n_classes).to_dict()
+    width = max(stop for _, _, stop in blocks)
+    train = arrange(X[rows], part(label_set, rows), question, scaling, width).train
+    chosen = recipe.complete(len(train), scaling.n_columns, question.n_outputs).to_dict()
     groups = train.groups if train.groups_known else None
     plan = make_plan(train.y, groups, chosen["folds"], chosen["repeats"], seed)
     with one_blas_thread():
-        jobs = [_job(train, scaling, fold, n_classes) for fold in plan.folds]
+        jobs = [_job(train, scaling, fold, question) for fold in plan.folds]
         found = run_jobs(jobs, threads, lambda _: None)
-    methods = {name: _glance(train, plan, [one[name] for one in found]) for name in METHODS}
-    return Look(len(train), sides.classes, plan, methods, _verdict(list(methods.values())))
+    methods = {
+        name: _glance(train, question, plan, [one[name] for one in found]) for name in METHODS
+    }
+    return Look(len(train), question.classes, plan, methods, _verdict(list(methods.values())))
+
+
+def asked_of(label_set: LabelSet) -> Question:
+    """Return what labels ask that a look can answer.
+
+    Raises:
+        LabelProblems: if the label set has errors, or is not one of classes or grades.
+    """
+    check(label_set)
+    question = ask(label_set)
+    if question.exclusive:
+        return question
+    what = "numbers" if question.is_number else "several labels per image"
+    detail = f"Only classes and grades are looked at and compared, not {what}; learn a head."
+    raise LabelProblems([Problem("task_misfit", detail)])
 
 
 def sample(label_set: LabelSet) -> list[int]:
@@ -173,16 +192,18 @@ def part(label_set: LabelSet, rows: Sequence[int]) -> LabelSet:
 
 
 def _job(
-    train: Examples, scaling: Scaling, fold: Fold, n_classes: int
+    train: Examples, scaling: Scaling, fold: Fold, question: Question
 ) -> Callable[[Tick], dict[str, Float64]]:
     learnt, held_out = fold
+    n_classes = len(question.classes)
 
     def run(tick: Tick) -> dict[str, Float64]:
         vectors, y = scaling.first(train.Z).astype(np.float64), train.y[learnt]
         near = _nearest(vectors[learnt], y, vectors[held_out], n_classes)
         lda = _lda(vectors[learnt], y, vectors[held_out], n_classes)
         tick(0.5)
-        logistic = fit_baseline(train.Z[learnt], y, scaling.blocks)(train.Z[held_out])
+        plain = fit_baseline(train.Z[learnt], train.targets[learnt], question, scaling.blocks)
+        logistic = plain(train.Z[held_out])
         return dict(zip(METHODS, (near, lda, logistic), strict=True))
 
     return run
@@ -219,7 +240,7 @@ def _lda(known: Float64, y: IntArray, asked: Float64, n_classes: int) -> Float64
     return np.asarray(softmax(scores, axis=1))
 
 
-def _glance(train: Examples, plan: Plan, found: Sequence[Float64]) -> Glance:
+def _glance(train: Examples, question: Question, plan: Plan, found: Sequence[Float64]) -> Glance:
     passes, place = [], iter(found)
     for folds in plan.repeats:
         fold_of = np.zeros(len(train), np.int64)
@@ -229,7 +250,7 @@ def _glance(train: Examples, plan: Plan, found: Sequence[Float64]) -> Glance:
             probabilities[held_out] = next(place)
         passes.append(Pass(fold_of, probabilities))
     sharing = cv_sharing(plan.n_folds, len(plan.repeats))
-    scored = Scored(train.y, train.groups, tuple(passes), sharing)
+    scored = Scored(question, train.targets, train.groups, tuple(passes), sharing)
     return Glance(auc(scored), balanced_accuracy(scored))
 
 

@@ -7,7 +7,9 @@ Four members look at the same row, each in its own way:
     blocks        the mean of a logistic regression on each block
     trees         LightGBM on every column
 
-Each one's strength and slope minimise the out-of-fold log loss; its share is its prior times the
+Numbers are learnt by ridge regression and squared loss in their place.
+
+Each one's strength and slope minimise the out-of-fold loss; its share is its prior times the
 likelihood of its scores, tempered (Bayesian model averaging with a power likelihood), so that small
 data mixes evenly and large data lets the best one win; a share can be 0 or 1.
 
@@ -16,25 +18,24 @@ Sums of linear parts are one linear part: a head keeps one vector and its trees,
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from classifiers import boosting
 from classifiers.blocks import Block
-from classifiers.linear import Reduced, fit_path, reduce_columns
+from classifiers.examples import Examples
+from classifiers.linear import fit_path
 from classifiers.parallel import Tick
+from classifiers.parts import STAGES, Part, linear_parts
 from classifiers.recipe import Recipe
-
-if TYPE_CHECKING:
-    import lightgbm
+from classifiers.tasks import Question
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-PENULTIMATE, STAGES, BLOCKS, TREES = "penultimate", "stages", "blocks", "trees"
+PENULTIMATE, BLOCKS, TREES = "penultimate", "blocks", "trees"
 
 PRIORS = {PENULTIMATE: 5.0, STAGES: 1.0, BLOCKS: 1.0, TREES: 0.5}
 """Shares before anything is seen: the penultimate vector is the safest on unlike images.
@@ -53,8 +54,9 @@ three folds the AUC was 0.68)."""
 SLOPES = np.geomspace(0.05, 20, 61)
 LEAST_SHARE = 0.02
 LINEAR_WORK = 0.5
+TINY = 1e-12
 
-_STRENGTHS_OF_TWO = tuple(10.0 ** np.arange(-1, 2.01, 0.5))
+_STRENGTHS_OF_ONE = tuple(10.0 ** np.arange(-1, 2.01, 0.5))
 _STRENGTHS_OF_MANY = tuple(10.0 ** np.arange(-1, 2.01, 0.75))
 
 
@@ -101,15 +103,6 @@ Scores = Mapping[str, Float64]
 """Part → float64 (n_strengths, n_images, n_outputs): scores at each of its strengths."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Part:
-    """Columns of a linear part, centred, scaled to a mean energy of 1, and reduced."""
-
-    columns: slice
-    scale: Float64
-    reduced: Reduced
-
-
 class Mixture:
     """The parts of the mixture on one set of images, ready to be fitted on any rows of it.
 
@@ -117,25 +110,28 @@ class Mixture:
     nothing of the held-out ones' classes.
 
     Args:
-        Z: float32 (n_images, n_columns), scaled row by row.
-        y: int64 (n_images,), class numbers.
-        n_classes: two give one output (the second class), more give one each.
-        blocks: side by side in Z.
+        examples: the images.
+        question: what is asked of them.
+        blocks: side by side in the images' columns.
         recipe: complete.
+
+    Attributes:
+        targets: float64 (n_images, n_outputs); numbers are centred, and divided by their deviation.
+        weights: float64 (n_images,), what each image counts; their mean is 1.
     """
 
     def __init__(
-        self, Z: Float32, y: IntArray, n_classes: int, blocks: Sequence[Block], recipe: Recipe
+        self, examples: Examples, question: Question, blocks: Sequence[Block], recipe: Recipe
     ) -> None:
-        self._Z, self._y, self._n_classes, self._recipe = Z, y, n_classes, recipe
-        two = n_classes == 2  # noqa: PLR2004 - two classes need one output
-        self._strengths = _STRENGTHS_OF_TWO if two else _STRENGTHS_OF_MANY
-        numbers = np.array([1]) if two else np.arange(n_classes)
-        self.targets = (y[:, None] == numbers).astype(np.float64)
-        self.weights = _class_weights(y, n_classes)
+        self.question, self._recipe = question, recipe
+        self._Z = Z = examples.Z
+        self._strengths = _STRENGTHS_OF_ONE if question.n_outputs == 1 else _STRENGTHS_OF_MANY
+        self._middle, self._unit = _middle_and_unit(examples.targets, question)
+        self.targets = (examples.targets - self._middle) / self._unit
+        self.weights = _weights(examples.y, question)
         self._centre = Z.mean(axis=0, dtype=np.float64)
-        self._parts = _parts(Z - self._centre, blocks)
-        self._steps = boosting.sort_into_steps(Z, y, n_classes, self.weights, recipe)
+        self._parts = linear_parts(Z - self._centre, blocks)
+        self._steps = boosting.sort_into_steps(Z, self.targets, question, self.weights, recipe)
 
     @property
     def block_parts(self) -> tuple[str, ...]:
@@ -151,13 +147,12 @@ class Mixture:
             rows = part.reduced.rows[held_out]
             scores[name] = np.einsum("nr,osr->sno", rows, path[:, :, :-1], optimize=True)
             scores[name] += path[:, :, -1].T[:, None, :]
-        booster = self._booster(learnt, lambda share: tick(LINEAR_WORK + (1 - LINEAR_WORK) * share))
-        raw = boosting.raw_scores(booster, self._Z[held_out], self.targets.shape[1])
-        return {**scores, TREES: raw[None]}
+        boosted = self._boosted(learnt, lambda share: tick(LINEAR_WORK + (1 - LINEAR_WORK) * share))
+        return {**scores, TREES: boosted.scores(self._Z[held_out])[None]}
 
     def fit(self, choice: Choice, tick: Tick) -> Mixed:
         """Fit what was chosen on all rows."""
-        every = np.arange(len(self._y))
+        every = np.arange(len(self._Z))
         linear = np.zeros((self._Z.shape[1], self.targets.shape[1]))
         intercept = np.zeros(self.targets.shape[1])
         tree_factor = 0.0
@@ -170,16 +165,46 @@ class Mixture:
             coefficients = part.reduced.back @ beta[:, :-1].T
             linear[part.columns] += share.factor * part.scale[:, None] * coefficients
             intercept += share.factor * beta[:, -1]
-        text = self._booster(every, tick).model_to_string()
-        return Mixed(linear, intercept - self._centre @ linear, tree_factor, text)
+        boosted = self._boosted(every, tick)
+        intercept += tree_factor * boosted.start - self._centre @ linear
+        return Mixed(
+            self._unit * linear,
+            self._middle + self._unit * intercept,
+            self._unit * tree_factor,
+            boosted.booster.model_to_string(),
+        )
 
-    def _paths(self, part: _Part, rows: IntArray, strengths: Sequence[float]) -> Float64:
+    def in_units(self, scores: Float64) -> Float64:
+        """Return scores as they are answered: numbers in the unit of their labels."""
+        return self._middle + self._unit * scores
+
+    def loss(self, z: Float64, rows: IntArray) -> Float64:
+        """Return the weighted mean loss over images and outputs; lower is better.
+
+        Log loss; of numbers the same under normal errors: half the log of their mean square.
+
+        Args:
+            z: float64 (..., n_rows, n_outputs), scores.
+            rows: int64 (n_rows,), the images they are of.
+        """
+        target, weights = self.targets[rows], self.weights[rows]
+        squared = self.question.is_number
+        losses = (z - target) ** 2 if squared else np.logaddexp(0, z) - target * z
+        summed = (weights[:, None] * losses).sum(axis=(-2, -1))
+        mean = np.asarray(summed / (weights.sum() * target.shape[1]))
+        return np.log(np.maximum(mean, TINY)) / 2 if squared else mean
+
+    def _paths(self, part: Part, rows: IntArray, strengths: Sequence[float]) -> Float64:
         """Coefficients: float64 (n_outputs, n_strengths, rank + 1)."""
         Z, weights = part.reduced.rows[rows], self.weights[rows]
-        return np.stack([fit_path(Z, t, strengths, weights) for t in self.targets[rows].T])
+        squared = self.question.is_number
+        return np.stack(
+            [fit_path(Z, t, strengths, weights, squared=squared) for t in self.targets[rows].T]
+        )
 
-    def _booster(self, rows: IntArray, tick: Tick) -> "lightgbm.Booster":
-        return boosting.fit(self._steps, rows, self._n_classes, self._recipe, tick)
+    def _boosted(self, rows: IntArray, tick: Tick) -> boosting.Boosted:
+        given = (self.targets, self.weights, self.question, self._recipe)
+        return boosting.fit(self._steps, rows, *given, tick)
 
 
 def choose(scores: Scores, mixture: Mixture, rows: IntArray) -> Choice:
@@ -198,7 +223,7 @@ def choose(scores: Scores, mixture: Mixture, rows: IntArray) -> Choice:
 
 
 def cross_fitted(scores: Scores, mixture: Mixture, fold_of: IntArray) -> Float64:
-    """Final scores of held-out images: float64 (n_images, n_outputs).
+    """Final scores of held-out images, as they are answered: float64 (n_images, n_outputs).
 
     The choices applied to a fold are made on the other folds.
     """
@@ -208,7 +233,7 @@ def cross_fitted(scores: Scores, mixture: Mixture, fold_of: IntArray) -> Float64
         choice = choose(scores, mixture, voters(len(folds), np.flatnonzero(fold_of != fold)))
         rows = np.flatnonzero(fold_of == fold)
         found[rows] = sum(s.factor * scores[s.part][s.strength][rows] for s in choice.shares)
-    return found
+    return mixture.in_units(found)
 
 
 def voters(n_folds: int, rows: IntArray) -> IntArray:
@@ -232,9 +257,8 @@ def _tune(
     if not len(rows):
         return scores[parts[0]].shape[0] // 2, 1.0, 0.0
     found = np.mean([scores[part][:, rows] for part in parts], axis=0)
-    target, weights = mixture.targets[rows], mixture.weights[rows]
-    strength = int(np.argmin(_loss(found, target, weights)))
-    losses = _loss(SLOPES[:, None, None] * found[strength], target, weights)
+    strength = int(np.argmin(mixture.loss(found, rows)))
+    losses = mixture.loss(SLOPES[:, None, None] * found[strength], rows)
     best = int(np.argmin(losses))
     return strength, float(SLOPES[best]), float(losses[best])
 
@@ -250,36 +274,21 @@ def _shares(losses: Mapping[str, float], n_rows: int) -> dict[str, float]:
     return {name: share / sum(kept.values()) for name, share in kept.items()}
 
 
-def _loss(z: Float64, target: Float64, weights: Float64) -> Float64:
-    """Weighted mean log loss over images and outputs; z: float64 (..., n_images, n_outputs)."""
-    losses = np.logaddexp(0, z) - target * z
-    summed = (weights[:, None] * losses).sum(axis=(-2, -1))
-    return np.asarray(summed / (weights.sum() * target.shape[1]))
+def _middle_and_unit(targets: Float64, question: Question) -> tuple[float, float]:
+    """Of all images: a shift and a scale of every target tell nothing of one."""
+    if not question.is_number:
+        return 0.0, 1.0
+    return float(targets.mean()), float(targets.std()) or 1.0
 
 
-def _parts(centred: Float64, blocks: Sequence[Block]) -> dict[str, _Part]:
-    stops = np.cumsum([block.stop - block.start for block in blocks]).tolist()
-    slices = [slice(a, b) for a, b in zip([0, *stops], stops, strict=False)]
-    scale = np.empty(centred.shape[1])
-    for columns in slices:
-        energy = float((centred[:, columns] ** 2).sum(axis=1).mean())
-        scale[columns] = 1 / np.sqrt(energy) if energy > 0 else 0.0
-    parts = {
-        block.name: _part(centred, columns, scale[columns])
-        for block, columns in zip(blocks, slices, strict=True)
-    }
-    if len(blocks) > 1:
-        rest = slice(stops[0], stops[-1])
-        parts[STAGES] = _part(centred, rest, scale[rest] / np.sqrt(len(blocks) - 1))
-    return parts
+def _weights(y: IntArray, question: Question) -> Float64:
+    """Half-way to equal classes: at 1 to 10 the rare one is not drowned, nor does it rule.
 
-
-def _part(centred: Float64, columns: slice, scale: Float64) -> _Part:
-    return _Part(columns, scale, reduce_columns(centred[:, columns] * scale))
-
-
-def _class_weights(y: IntArray, n_classes: int) -> Float64:
-    """Half-way to equal classes: at 1 to 10 the rare one is not drowned, nor does it rule."""
+    Without classes that exclude each other, all images alike.
+    """
+    if not question.exclusive:
+        return np.ones(len(y))
+    n_classes = len(question.classes)
     counts = np.bincount(y, minlength=n_classes)
     weights = np.sqrt(len(y) / (n_classes * np.maximum(counts, 1)))[y]
     return np.asarray(weights / weights.mean())

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from classifiers.tasks import Question
+
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 
@@ -45,7 +47,7 @@ def rank_candidates(
 
     Args:
         units: float32 (n_unlabelled, dim), rows of length 1.
-        probabilities: float64 (n_unlabelled, n_classes), rows sum to 1.
+        probabilities: float64 (n_unlabelled, n_choices), rows sum to 1.
         labelled: float32 (n_labelled, dim), rows of length 1.
         limit: how many at most.
     """
@@ -62,6 +64,21 @@ def rank_candidates(
         )
         distance = np.minimum(distance, _apart(units @ units[row]))
     return found
+
+
+def choices(answers: Float64, question: Question) -> Float64:
+    """Return what a head hesitates between: float64 (n_images, n_choices), rows sum to 1.
+
+    Of several labels, whether an image has the one that is least sure. A number says nothing of
+    how sure it is: all images alike, and their distance alone decides.
+    """
+    if question.exclusive:
+        return answers
+    if question.is_number:
+        return np.full((len(answers), 2), 0.5)
+    least_sure = np.abs(answers - 0.5).argmin(axis=1)
+    yes = answers[np.arange(len(answers)), least_sure]
+    return np.stack([yes, 1 - yes], axis=1)
 
 
 def _hesitation(probabilities: Float64) -> Float64:

@@ -1,4 +1,4 @@
-"""Scores and their probabilities: one rule, for one head and for many at once."""
+"""Scores and the answers they stand for: one rule, for one head and for many at once."""
 
 from typing import Any
 
@@ -10,20 +10,45 @@ Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
+CLASSES, EACH, GRADES, NUMBER = 0, 1, 2, 3
+"""Links, how the scores of a head become answers.
 
-def to_probabilities(raw: Float64, n_outputs: IntArray) -> Float64:
-    """Return the probabilities of heads side by side: float64 (n_images, classes of all heads).
+- classes: one score is the log-odds of the second of two classes; several are softmax scores.
+- each: a score is the log-odds of its own label.
+- grades: a score is the log-odds of a grade above its own.
+- number: the score is the answer.
+"""
 
-    One output is the log-odds of the second of two classes; several are softmax scores. The
-    probabilities of one head sum to 1.
+
+SURE = 1e-12
+"""No probability is taken to be nearer than this to 0 or 1."""
+
+
+def answer_sizes(n_outputs: IntArray, links: IntArray) -> IntArray:
+    """Return how many answers heads have: int64 (n_heads,)."""
+    sizes: IntArray = n_outputs + ((links == CLASSES) & (n_outputs == 1)) + (links == GRADES)
+    return sizes
+
+
+def to_answers(raw: Float64, n_outputs: IntArray, links: IntArray) -> Float64:
+    """Return the answers of heads side by side: float64 (n_images, answers of all heads).
+
+    Probabilities, which sum to 1 for classes and for grades; or the number.
 
     Args:
         raw: float64 (n_images, outputs of all heads).
         n_outputs: int64 (n_heads,), outputs of each head.
+        links: int64 (n_heads,), the link of each head.
     """
-    probabilities = np.empty((len(raw), int(np.maximum(n_outputs, 2).sum())))
-    _spread(np.ascontiguousarray(raw), n_outputs, probabilities)
-    return probabilities
+    answers = np.empty((len(raw), int(answer_sizes(n_outputs, links).sum())))
+    _spread(np.ascontiguousarray(raw), n_outputs, links, answers)
+    return answers
+
+
+def log_odds(p: Float64) -> Float64:
+    """Return the scores that probabilities of a yes came from, of the same shape."""
+    inside = np.clip(p, SURE, 1 - SURE)
+    return np.asarray(np.log(inside) - np.log1p(-inside))
 
 
 def linear_scores(columns: Float32, linear: Float32, intercept: Float64) -> Float64:
@@ -54,27 +79,68 @@ def add_linear(x: Any, linear: Any, intercept: Any, scores: Any) -> None:  # noq
 
 
 @numba.njit(cache=True, nogil=True)
-def _spread(raw: Any, n_outputs: Any, probabilities: Any) -> None:  # noqa: ANN401  numba's own types
+def _spread(raw: Any, n_outputs: Any, links: Any, answers: Any) -> None:  # noqa: ANN401  numba's own types
     for row in range(raw.shape[0]):
         source, target = 0, 0
-        for outputs in n_outputs:
-            classes = max(outputs, 2)
-            top = 0.0 if outputs == 1 else raw[row, source]
-            for output in range(outputs):
-                top = max(top, raw[row, source + output])
-            if outputs == 1:
-                probabilities[row, target] = np.exp(-top)
-                probabilities[row, target + 1] = np.exp(raw[row, source] - top)
-            else:
-                for output in range(outputs):
-                    probabilities[row, target + output] = np.exp(raw[row, source + output] - top)
-            total = 0.0
-            for number in range(classes):
-                total += probabilities[row, target + number]
-            for number in range(classes):
-                probabilities[row, target + number] /= total
+        for head in range(n_outputs.size):
+            outputs = n_outputs[head]
+            scores = raw[row, source : source + outputs]
             source += outputs
-            target += classes
+            if links[head] == CLASSES:
+                size = max(outputs, 2)
+                _softmax(scores, answers[row, target : target + size])
+            elif links[head] == GRADES:
+                size = outputs + 1
+                _grades(scores, answers[row, target : target + size])
+            else:
+                size = outputs
+                for output in range(outputs):
+                    score = scores[output]
+                    answer = score if links[head] == NUMBER else _logistic(score)
+                    answers[row, target + output] = answer
+            target += size
+
+
+@numba.njit(cache=True, nogil=True)
+def _logistic(score: Any) -> Any:  # noqa: ANN401  numba's own types
+    e = np.exp(-abs(score))
+    return 1 / (1 + e) if score >= 0 else e / (1 + e)
+
+
+@numba.njit(cache=True, nogil=True)
+def _softmax(scores: Any, probabilities: Any) -> None:  # noqa: ANN401  numba's own types
+    top = 0.0 if scores.size == 1 else scores[0]
+    for output in range(scores.size):
+        top = max(top, scores[output])
+    if scores.size == 1:
+        probabilities[0] = np.exp(-top)
+        probabilities[1] = np.exp(scores[0] - top)
+    else:
+        for output in range(scores.size):
+            probabilities[output] = np.exp(scores[output] - top)
+    total = 0.0
+    for number in range(probabilities.size):
+        total += probabilities[number]
+    for number in range(probabilities.size):
+        probabilities[number] /= total
+
+
+@numba.njit(cache=True, nogil=True)
+def _grades(scores: Any, probabilities: Any) -> None:  # noqa: ANN401  numba's own types
+    """Differences of "above grade k", which must fall with k: scores that rise meet half-way."""
+    n = scores.size
+    above = np.empty(n + 2)
+    above[0], above[n + 1] = 1.0, 0.0
+    highest = 0.0
+    for grade in range(n - 1, -1, -1):
+        highest = max(highest, _logistic(scores[grade]))
+        above[grade + 1] = highest
+    lowest = 1.0
+    for grade in range(n):
+        lowest = min(lowest, _logistic(scores[grade]))
+        above[grade + 1] = (above[grade + 1] + lowest) / 2
+    for grade in range(n + 1):
+        probabilities[grade] = above[grade] - above[grade + 1]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -85,7 +151,7 @@ def mix(linear: Any, intercepts: Any, factors: Any, heads: Any, scaled: Any, sco
         linear: float32 (all outputs * width,), of all heads.
         intercepts: float64 (all outputs,), of all heads.
         factors: float64 (all outputs,), what raw scores are multiplied by.
-        heads: int64 (n_heads, 8), as `walk` takes them, the first linear output in the last column.
+        heads: int64 (n_heads, 9), as `walk` takes them, then the first linear output of each.
         scaled: float32 (n_scalings, n_rows, width).
         scores: float64 (n_rows, outputs of the heads asked), raw scores at first.
     """

@@ -88,10 +88,10 @@ class Recipe:
         if self.normalisation not in ("l2", "none"):
             raise BadRecipe("normalisation", f"'l2' or 'none', not {self.normalisation!r}")
 
-    def complete(self, n_images: int, n_columns: int, n_classes: int) -> "Recipe":
-        """Return the recipe with every number set, for so many images, columns and classes."""
+    def complete(self, n_images: int, n_columns: int, n_outputs: int) -> "Recipe":
+        """Return the recipe with every number set, for so many images, columns and outputs."""
         defaults: dict[str, float] = {
-            "rounds": 100 if n_classes == 2 else max(20, 150 // n_classes),  # noqa: PLR2004
+            "rounds": 100 if n_outputs == 1 else max(20, 150 // n_outputs),
             "num_leaves": 8,
             "min_data_in_leaf": min(max(2, n_images // 200), 20),
             "max_bin": 63,

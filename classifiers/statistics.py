@@ -1,8 +1,9 @@
-"""AUC and balanced accuracy of scores, with 95 % intervals that are honest at small n.
+"""AUC and balanced accuracy of answers, with 95 % intervals that are honest at small n.
 
 What is compared: only images scored by the same fitted model, that is, held out together. Scores
 of different folds come from different models, and pooling them biases the AUC (Airola et al. 2011,
-Computational Statistics & Data Analysis 55). AUC of several classes: the mean of one-versus-rest.
+Computational Statistics & Data Analysis 55). AUC of several classes: the mean of one-versus-rest;
+of several labels, the mean over labels; of grades, the mean over "above grade k".
 
 Intervals: all values that a score test would not reject. The variance of an AUC at the tested
 value is Hanley and McNeil's (Newcombe 2006, Statistics in Medicine 25, method 5), which is right
@@ -17,8 +18,9 @@ at AUC 1 too, where DeLong's interval and the bootstrap collapse to a point. It 
 The quantile is Student's, of as many degrees as there are independent groups less the classes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import nan
 
 import numpy as np
 import numpy.typing as npt
@@ -26,12 +28,15 @@ from pydantic import with_config
 from typing_extensions import TypedDict
 
 from classifiers.strict import STRICT
+from classifiers.tasks import Question
 
 Float64 = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+Bool = npt.NDArray[np.bool_]
 
 CONFIDENCE = 0.95
 CHANCE_AUC = 0.5
+LIKELY = 0.5
 
 
 @with_config(STRICT)
@@ -49,38 +54,46 @@ class Pass:
 
     Attributes:
         fold: int64 (n_images,), which model scored the image.
-        probabilities: float64 (n_images, n_classes), rows sum to 1.
+        answers: float64 (n_images, n_answers), probabilities or the number.
     """
 
     fold: IntArray
-    probabilities: Float64
+    answers: Float64
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Scores of images and what is needed to judge them.
+    """Answers for images and what is needed to judge them.
 
     Attributes:
-        y: int64 (n_images,), class numbers.
+        question: what was asked.
+        targets: float64 (n_images, n_outputs), the truth.
         groups: int64 (n_images,), images of one group are not independent.
         passes: repeats of the evaluation; one for a test set.
         sharing: what the variance is multiplied by because models share images; 1 for a test set.
     """
 
-    y: IntArray
+    question: Question
+    targets: Float64
     groups: IntArray
     passes: tuple[Pass, ...]
     sharing: float = 1.0
 
+    @property
+    def degrees(self) -> int:
+        """Degrees of freedom: independent groups less what is told apart."""
+        apart = len(np.unique(self.targets, axis=0)) if self.question.exclusive else 2
+        return max(1, np.unique(self.groups).size - apart)
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A figure, its interval and the one-sided p-value of its being better than chance."""
+    """A figure, its interval, and the one-sided p-value of its being better than chance or nan."""
 
     value: float
     low: float
     high: float
-    p_value: float
+    p_value: float = nan
 
     def measure(self) -> Measure:
         """Return the figure and its interval, rounded to what they are worth."""
@@ -92,12 +105,19 @@ def cv_sharing(folds: int, repeats: int) -> float:
     return 1 / repeats + folds / (folds - 1)
 
 
-def auc(scored: Scored, confidence: float = CONFIDENCE) -> Estimate | None:
-    """Return the AUC, one-versus-rest and averaged for several classes; None if undefined.
+def auc(
+    scored: Scored, confidence: float = CONFIDENCE, *, outputs: Sequence[int] | None = None
+) -> Estimate | None:
+    """Return the AUC, averaged over outputs; None if undefined.
 
-    Classes that are nowhere held out together with another are left out.
+    Outputs whose yes and no are nowhere held out together are left out.
+
+    Args:
+        scored: what is judged.
+        confidence: of the interval.
+        outputs: the ones to average over; all by default.
     """
-    found = _classes(scored)
+    found = _yes_or_no(scored, range(scored.question.n_outputs) if outputs is None else outputs)
     if not found:
         return None
     value = float(np.mean([one.value for one in found]))
@@ -108,28 +128,36 @@ def auc(scored: Scored, confidence: float = CONFIDENCE) -> Estimate | None:
         return float(np.mean(_hanley_mcneil(at, sizes[:, 0], sizes[:, 1])))
 
     # At best the classes' AUCs are independent of each other, and their mean gains all of that.
-    return _estimate(scored, value, influence, spread, 1 / len(found), CHANCE_AUC, confidence)
+    return estimate(
+        scored, value, influence, spread, 1 / len(found), CHANCE_AUC, confidence=confidence
+    )
 
 
 def auc_influence(scored: Scored) -> Float64:
     """Return by how much each image moves the AUC, summing to zero: float64 (n_images,)."""
-    influence: Float64 = np.mean([one.influence for one in _classes(scored)], axis=0)
+    influence: Float64 = np.mean(
+        [one.influence for one in _yes_or_no(scored, range(scored.question.n_outputs))], axis=0
+    )
     return influence
 
 
 def balanced_accuracy(scored: Scored) -> Estimate:
-    """Return the mean over classes of the share that got its own class as the likeliest."""
-    right = np.mean([_is_right(one, scored.y) for one in scored.passes], axis=0)
-    classes, place, sizes = np.unique(scored.y, return_inverse=True, return_counts=True)
-    recall = np.bincount(place, right) / sizes
-    influence = (right - recall[place]) / sizes[place] / classes.size
-    inverse_sizes = float(np.sum(1 / sizes)) / classes.size**2
+    """Return the mean over classes of the share that got its own class as the likeliest.
+
+    Of several labels: the mean over labels, with and without each, of the share that was told so.
+    """
+    members, right = _told_rightly(scored)
+    members, right = members[:, members.any(axis=0)], right[:, members.any(axis=0)]
+    sizes = members.sum(axis=0)
+    recall = (right * members).sum(axis=0) / sizes
+    influence = ((right - recall) * members / sizes).mean(axis=1)
+    inverse_sizes = float(np.sum(1 / sizes)) / sizes.size**2
 
     def spread(at: float) -> float:
-        return at * (1 - at) * inverse_sizes
+        return float(at * (1 - at) * inverse_sizes)
 
-    chance = 1 / scored.passes[0].probabilities.shape[1]
-    return _estimate(scored, float(recall.mean()), influence, spread, 1.0, chance)
+    chance = 1 / len(scored.question.classes) if scored.question.exclusive else 0.5
+    return estimate(scored, float(recall.mean()), influence, spread, 1.0, chance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,20 +169,19 @@ class _Class:
     sizes: tuple[int, int]
 
 
-def _classes(scored: Scored) -> list[_Class]:
-    n_classes = scored.passes[0].probabilities.shape[1]
-    numbers = range(n_classes) if n_classes > 2 else (1,)  # noqa: PLR2004  of two the second says all
-    return [one for number in numbers if (one := _influence(scored, number)) is not None]
+def _yes_or_no(scored: Scored, outputs: Sequence[int]) -> list[_Class]:
+    ranked = [scored.question.ranked(one.answers) for one in scored.passes]
+    return [one for k in outputs if (one := _influence(scored, ranked, k)) is not None]
 
 
-def _influence(scored: Scored, number: int) -> _Class | None:
-    wins, meetings = np.zeros(scored.y.size), np.zeros(scored.y.size)
-    mine = scored.y == number
-    for one in scored.passes:
+def _influence(scored: Scored, ranked: Sequence[Float64], number: int) -> _Class | None:
+    mine = scored.targets[:, number] > LIKELY
+    wins, meetings = np.zeros(mine.size), np.zeros(mine.size)
+    for one, scores in zip(scored.passes, ranked, strict=True):
         for fold in np.unique(one.fold):
             held_out = np.flatnonzero(one.fold == fold)
             inside, outside = held_out[mine[held_out]], held_out[~mine[held_out]]
-            high, low = one.probabilities[inside, number], one.probabilities[outside, number]
+            high, low = scores[inside, number], scores[outside, number]
             wins[inside] += _beaten(high, low)
             wins[outside] += inside.size - _beaten(low, high)
             meetings[inside] += outside.size
@@ -173,9 +200,17 @@ def _beaten(scores: Float64, others: Float64) -> Float64:
     return beaten
 
 
-def _is_right(one: Pass, y: IntArray) -> Float64:
-    right: Float64 = (one.probabilities.argmax(axis=1) == y).astype(np.float64)
-    return right
+def _told_rightly(scored: Scored) -> tuple[Bool, Float64]:
+    """Who belongs to what, and who was told so, a share of the passes: (n_images, n_parts)."""
+    question, targets = scored.question, scored.targets
+    if question.exclusive:
+        y = question.numbers(targets)
+        members = y[:, None] == np.arange(len(question.classes))
+        right = np.mean([one.answers.argmax(axis=1) == y for one in scored.passes], axis=0)
+        return members, np.repeat(right[:, None], members.shape[1], axis=1)
+    has = targets > LIKELY
+    right = np.mean([(one.answers >= LIKELY) == has for one in scored.passes], axis=0)
+    return np.hstack([has, ~has]), np.hstack([right, right])
 
 
 def _hanley_mcneil(at: float, inside: Float64, outside: Float64) -> Float64:
@@ -186,26 +221,39 @@ def _hanley_mcneil(at: float, inside: Float64, outside: Float64) -> Float64:
     return variance
 
 
-def _estimate(
+def estimate(
     scored: Scored,
     value: float,
     influence: Float64,
     spread: Callable[[float], float],
     least: float,
     chance: float,
+    *,
     confidence: float = CONFIDENCE,
+    lowest: float = 0.0,
 ) -> Estimate:
+    """Return a figure with the interval of all values that a score test does not reject.
+
+    Args:
+        scored: what is judged.
+        value: the figure.
+        influence: float64 (n_images,), by how much each image moves it, summing to zero.
+        spread: its variance without groups and shared images, if a value were the true one.
+        least: smallest design effect.
+        chance: its value by chance.
+        confidence: of the interval.
+        lowest: least possible value; the largest is 1.
+    """
     from scipy.special import stdtr, stdtrit
 
-    units = np.unique(scored.groups).size
     factor = scored.sharing * _design_effect(scored.groups, influence, spread(value), least)
-    degrees = max(1, units - np.unique(scored.y).size)
+    degrees = scored.degrees
     quantile = float(stdtrit(degrees, (1 + confidence) / 2))
 
     def variance(at: float) -> float:
         return factor * spread(at)
 
-    low, high = (_edge(value, end, variance, quantile) for end in (0.0, 1.0))
+    low, high = (_edge(value, end, variance, quantile) for end in (lowest, 1.0))
     score = (value - chance) / np.sqrt(variance(chance))
     return Estimate(value, low, high, float(stdtr(degrees, -score)))
 

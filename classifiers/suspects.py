@@ -10,6 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from classifiers.labels import LabelSet
+from classifiers.tasks import Question
+
+Float64 = npt.NDArray[np.float64]
+
+FAR_OFF = 0.1
+"""Share of the numbers that are looked at: those from which the answers were furthest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,30 +24,56 @@ class Suspect:
 
     Args:
         row: of the out-of-fold answers.
-        likely: number of the class that is likelier than the label's.
-        score: probability of the label, from 0 to 1; lower is more suspect.
+        likely: what the answer says in its place, written as labels are.
+        score: from 0 to 1; lower is more suspect. Probability of the label; of several labels, of
+            the one of them (had or not) that is contradicted most; of a number, the share of images
+            whose answers were off at least as far.
     """
 
     row: int
-    likely: int
+    likely: str
     score: float
 
 
-def find_suspects(probabilities: npt.ArrayLike, labels: npt.ArrayLike) -> list[Suspect]:
+def find_suspects(
+    answers: npt.ArrayLike, truth: npt.ArrayLike, question: Question
+) -> list[Suspect]:
     """Return the labels that the answers contradict, most suspect first.
 
-    An answer contradicts a label if another class is likelier. Ties keep the order of rows.
+    An answer contradicts a label if another class is likelier; one of several labels if its
+    opposite is likelier; a number if it is among the tenth that is furthest off. Ties keep the
+    order of rows.
 
     Args:
-        probabilities: (n_images, n_classes), of models that had not seen the image.
-        labels: (n_images,), class numbers.
+        answers: (n_images, n_answers), of models that had not seen the image.
+        truth: (n_images, n_outputs), what each output should have said.
+        question: what was asked.
     """
-    p = np.asarray(probabilities, np.float64)
-    score = p[np.arange(len(p)), np.asarray(labels)]
-    likely = p.argmax(axis=1)
-    contradicted = np.flatnonzero(p.max(axis=1) > score)
-    order = contradicted[np.argsort(score[contradicted], kind="stable")]
-    return [Suspect(row, int(likely[row]), float(score[row])) for row in order.tolist()]
+    found = np.asarray(answers, np.float64)
+    if not len(found):
+        return []
+    score, contradicted = _scores(found, np.asarray(truth, np.float64), question)
+    rows = np.flatnonzero(contradicted)
+    order = rows[np.argsort(score[rows], kind="stable")]
+    return [
+        Suspect(row, question.label_of(found[row].tolist()), float(score[row]))
+        for row in order.tolist()
+    ]
+
+
+def _scores(
+    answers: Float64, truth: Float64, question: Question
+) -> tuple[Float64, npt.NDArray[np.bool_]]:
+    if question.is_number:
+        off = np.abs(answers[:, 0] - truth[:, 0])
+        nearer = np.searchsorted(np.sort(off), off, side="left")
+        score = 1 - nearer / len(off)
+        return score, score <= FAR_OFF
+    if question.exclusive:
+        score = answers[np.arange(len(answers)), question.numbers(truth)]
+        return score, answers.max(axis=1) > score
+    score = np.where(truth > 0, answers, 1 - answers).min(axis=1)
+    return score, score < 1 / 2
 
 
 def rows_of(label_set: LabelSet) -> dict[str, int]:

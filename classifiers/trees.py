@@ -78,13 +78,14 @@ def canonical(text: str) -> str:
     raise BadText("no feature_infos")
 
 
-def parse(text: str, n_columns: int, n_outputs: int) -> Trees:
+def parse(text: str, n_columns: int, n_outputs: int, objective: str) -> Trees:
     """Take a canonical text apart.
 
     Args:
         text: what `canonical` returned once.
         n_columns: how many columns the model must expect.
-        n_outputs: how many outputs it must have: 1, or one per class.
+        n_outputs: how many outputs it must have.
+        objective: what it must say it was fitted for; "" where it says nothing.
 
     Raises:
         BadText: if one line is not as LightGBM writes it, or the trees are not trees.
@@ -92,7 +93,7 @@ def parse(text: str, n_columns: int, n_outputs: int) -> Trees:
     if len(text) > MOST_CHARACTERS:
         raise BadText(f"{len(text)} characters, at most {MOST_CHARACTERS} are read")
     lines = _Lines(text)
-    for expected in _header(n_columns, n_outputs):
+    for expected in _header(n_columns, n_outputs, objective):
         lines.expect(expected)
     sizes = lines.whole("tree_sizes", None)
     lines.expect("")
@@ -109,17 +110,15 @@ def parse(text: str, n_columns: int, n_outputs: int) -> Trees:
     return _join(trees, n_columns, n_outputs)
 
 
-def _header(n_columns: int, n_outputs: int) -> Iterator[str]:
-    objective = "binary sigmoid:1"
-    if n_outputs > 1:
-        objective = f"multiclassova num_class:{n_outputs} sigmoid:1"
+def _header(n_columns: int, n_outputs: int, objective: str) -> Iterator[str]:
     yield "tree"
     yield "version=v4"
     yield f"num_class={n_outputs}"
     yield f"num_tree_per_iteration={n_outputs}"
     yield "label_index=0"
     yield f"max_feature_idx={n_columns - 1}"
-    yield f"objective={objective}"
+    if objective:
+        yield f"objective={objective}"
     yield "feature_names=" + " ".join(f"Column_{column}" for column in range(n_columns))
     yield "feature_infos=" + " ".join(["none"] * n_columns)
 

@@ -68,6 +68,11 @@ class LearnOptions(_Request):
     allow_no_signal: bool = Field(
         default=False, description="Register the head even where it learnt nothing; it says so."
     )
+    order: list[str] = Field(
+        default=[],
+        max_length=100,
+        description="Grades, lowest first, where they are no numbers: makes the task ordinal.",
+    )
     seed: int = Field(default=0, ge=0, lt=2**31, description="The same seed, the same head.")
     author: str = Field(default="", max_length=200, description="Who answers for the head.")
 
@@ -77,7 +82,9 @@ class LearnRequest(_Request):
 
     name: str = Field(examples=["pneumonia"])
     dataset: str = Field(examples=["chest-xrays"])
-    task: Literal["auto", "binary", "multiclass"] = "auto"
+    task: Literal["auto", "binary", "multiclass", "multilabel", "ordinal", "regression"] = Field(
+        default="auto", description="What kind of question it is; found from the labels by default."
+    )
     options: LearnOptions = LearnOptions()
 
 
@@ -113,85 +120,6 @@ class Problem(BaseModel):
     code: str
     hint: str
     problems: list[dict[str, Any]] | None = None
-
-
-class ImageEntry(BaseModel):
-    """An image of a prediction."""
-
-    filename: str | None
-    digest: str | None
-    cached: bool
-
-
-class Evidence(BaseModel):
-    """A labelled training image near the one that was asked about."""
-
-    head: str
-    digest: str
-    score: float = Field(description="Cosine similarity; higher is closer.")
-    label: str
-    filename: str | None
-    dataset: str | None
-    group: str | None
-
-
-class Crop(BaseModel):
-    """The square that the backbone looks at, in pixels of the image set upright."""
-
-    width: int = Field(description="Of the whole image.")
-    height: int
-    left: float
-    top: float
-    side: float
-
-
-class Explanation(BaseModel):
-    """What each place of an image adds to the score of one label: base + grid = score."""
-
-    of: str = Field(description="The likeliest label.")
-    against: str = Field(description="The likeliest of the others.")
-    unit: Literal["log odds"]
-    base: float = Field(description="The score of a mean image of those the head learnt from.")
-    score: float = Field(description="log(probability of `of` / probability of `against`).")
-    grid: list[list[float]] = Field(description="Rows from top to bottom, over the crop.")
-    crop: Crop
-
-
-class Prediction(BaseModel):
-    """What one head says of one image."""
-
-    model_config = ConfigDict(extra="allow")
-
-    head: str
-    version: int | None
-    task: str | None
-    label: str | None
-    probabilities: dict[str, float]
-    set: list[str] = Field(description="Labels that cannot be ruled out at the coverage.")
-    coverage: float | None = Field(description="How often the set holds the true label.")
-    abstains: bool = Field(description="True where the set does not single out one label.")
-    usualness: float | None = Field(
-        description="Share of training images at least as strange: small is strange."
-    )
-    unlike: bool | None = Field(description="Unlike what the head learnt from.")
-    explanation: Explanation | None = None
-    error: Problem | None = None
-
-
-class PredictResult(BaseModel):
-    """What every asked head says of one image."""
-
-    image: ImageEntry
-    predictions: list[Prediction]
-    evidence: list[Evidence]
-    error: Problem | None
-
-
-class PredictAnswer(BaseModel):
-    """The answer of a prediction, in the order sent."""
-
-    space: str
-    results: list[PredictResult]
 
 
 class EmbeddingEntry(BaseModel):

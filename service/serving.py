@@ -51,8 +51,8 @@ class Asked:
         return self._able.novelty.p_value(units)
 
     def alone(self, X: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        """Its answer outside any forest: float64 (n_images, n_classes), rows sum to 1."""
-        return self._able.probabilities(X)
+        """Its answers outside any forest: float64 (n_images, n_answers)."""
+        return self._able.answers(X)
 
     @property
     def _able(self) -> Head:
@@ -90,7 +90,7 @@ class ServedHeads:
                 references = [n for n, e in self._entries.items() if CHAMPION in e.aliases]
             return [self._find(reference) for reference in references]
 
-    def probabilities(
+    def answers(
         self, X: npt.NDArray[np.float32], asked: Sequence[Asked]
     ) -> list[npt.NDArray[np.float64]]:
         """Every asked head on every image, in one packed call.
@@ -100,10 +100,10 @@ class ServedHeads:
             asked: heads without an error.
 
         Returns:
-            For each head, float64 (n_images, n_classes), rows sum to 1.
+            For each head, float64 (n_images, n_answers).
         """
         try:
-            return self._forest.probabilities(X, [a.slot for a in asked])
+            return self._forest.answers(X, [a.slot for a in asked])
         except KeyError:  # one was deleted since it was found; this request may still have it
             return [a.alone(X) for a in asked]
 

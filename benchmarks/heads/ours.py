@@ -30,7 +30,7 @@ class Fitted:
 
     def raw(self, X: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """Log-probabilities, float64 (n, n_classes); of two classes the log-odds, (n, 1)."""
-        p = np.log(np.maximum(self.head.probabilities(np.asarray(X, np.float32)), 1e-300))
+        p = np.log(np.maximum(self.head.answers(np.asarray(X, np.float32)), 1e-300))
         return p[:, 1:] - p[:, :1] if p.shape[1] == 2 else p
 
 

@@ -25,8 +25,9 @@ def learn(
     Args:
         name: of the head.
         dataset: what it learns from.
-        task: `auto`, `binary` or `multiclass`.
-        options: `allow_no_signal`, `seed`, `author`.
+        task: `auto` (found from the labels), `binary`, `multiclass`, `multilabel`, `ordinal` or
+            `regression`.
+        options: `allow_no_signal`, `order`, `seed`, `author`.
         wait: answer only when the job is done; `JobFailed` is raised where it failed.
         timeout_s: how long to wait at most.
         on_progress: told the job whenever it was looked at.

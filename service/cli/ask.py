@@ -182,9 +182,8 @@ def _print_predictions(names: Sequence[str], results: Sequence[Mapping[str, Any]
     for name, result in zip(names, results, strict=True):
         for p in result["predictions"]:
             if not p.get("error"):
-                chance = show.percent(p["probabilities"][p["label"]])
                 head = f"{p['head']}@{p['version']}"
-                rows.append((name, head, p["label"], chance, _remark(p)))
+                rows.append((name, head, p["label"], _chance(p), _remark(p)))
         for e in result["evidence"]:
             known = (e["filename"] or e["digest"], e["dataset"] or "")
             similar.append((name, f"{e['score']:.3f}", e["label"], *known))
@@ -212,11 +211,26 @@ def _draw(
         note(f"{show.count(drawn, 'heat map')} in {folder}.")
 
 
+def _chance(prediction: Mapping[str, Any]) -> str:
+    """How likely the answer is; of several labels the least likely of them."""
+    p = prediction["probabilities"]
+    named = prediction.get("labels") if prediction["task"] == "multilabel" else None
+    if not p or named == []:
+        return ""
+    return show.percent(min(p[label] for label in named or [prediction["label"]]))
+
+
 def _remark(prediction: Mapping[str, Any]) -> str:
     """What a person should know before using an answer."""
     if prediction["unlike"]:
         return "unlike what it learnt from"
-    others = [label for label in prediction["set"] if label != prediction["label"]]
+    if prediction["task"] == "regression":
+        low, high = prediction["low"], prediction["high"]
+        return "no bounds" if low is None else f"{low:.4g} to {high:.4g}"
+    named = prediction.get("labels") or [prediction["label"]]
+    others = [label for label in prediction["set"] if label not in named]
+    if prediction["task"] == "multilabel":
+        return f"perhaps {', '.join(others)}" if others else ""
     if others:
         return f"or {', '.join(others)}"
     return "" if prediction["set"] else "no label is likely enough"

@@ -7,16 +7,32 @@ import typer
 
 from service.cli import show
 
-METRICS = {"auc": "AUC", "balanced_accuracy": "balanced accuracy"}
+METRICS = {
+    "auc": "AUC",
+    "balanced_accuracy": "balanced accuracy",
+    "kappa": "quadratic kappa",
+    "spearman": "Spearman's correlation",
+    "r2": "R²",
+    "mean_absolute_error": "mean absolute error",
+}
 """Metrics that are shown, in this order; the card may hold more."""
+
+
+_WHAT = {
+    "binary": "{} classes",
+    "multiclass": "{} classes",
+    "multilabel": "{} labels",
+    "ordinal": "{} grades",
+    "regression": "a number",
+}
 
 
 def print_card(card: Mapping[str, Any]) -> None:
     """Prints what a version of a head says of itself."""
     typer.echo(show.printable(_headline(card)))
     typer.echo()
-    counts = card["class_counts"]
-    show.table(("class", "images"), [(c, str(counts[c])) for c in card["classes"]], right=(1,))
+    _print_learnt(card)
+    plain = f"{'ridge' if card['task'] == 'regression' else 'logistic'} regression"
     for how, own, baseline in (
         (_how_measured(card), card["metrics"], card["baseline"]),
         (
@@ -32,7 +48,7 @@ def print_card(card: Mapping[str, Any]) -> None:
         ]
         if rows:
             typer.echo(f"\n{how}")
-            show.table(("", "this head", "logistic regression"), rows)
+            show.table(("", "this head", plain), rows)
     if not card["signal"]:
         typer.echo("\nIt has learnt nothing that chance would not explain: do not rely on it.")
     for title, lines in (("Limits", card["limits"]), ("Warnings", card["warnings"])):
@@ -40,6 +56,20 @@ def print_card(card: Mapping[str, Any]) -> None:
             typer.echo(f"\n{title}:")
             for line in lines:
                 typer.echo(f"  - {show.printable(line)}")
+
+
+def _print_learnt(card: Mapping[str, Any]) -> None:
+    counts, aucs, values = card["class_counts"], card["label_auc"], card["values"]
+    if values is not None:
+        typer.echo(
+            f"Numbers: mean {values['mean']:.4g}, deviation {values['deviation']:.4g}, "
+            f"9 of 10 between {values['low']:.4g} and {values['high']:.4g}."
+        )
+    elif aucs:
+        rows = [(c, str(counts[c]), interval(aucs.get(c))) for c in card["classes"]]
+        show.table(("label", "images", "AUC"), rows, right=(1,))
+    else:
+        show.table(("class", "images"), [(c, str(counts[c])) for c in card["classes"]], right=(1,))
 
 
 def interval(measure: Mapping[str, float] | None) -> str:
@@ -53,7 +83,8 @@ def _headline(card: Mapping[str, Any]) -> str:
     groups = f" in {show.count(card['n_groups'], 'group')}" if card["n_groups"] else ""
     author = f", author {card['author']}" if card["author"] else ""
     return (
-        f"{card['name']}@{card['version']}: {len(card['classes'])} classes learnt from "
+        f"{card['name']}@{card['version']}: {_WHAT[card['task']].format(len(card['classes']))} "
+        "learnt from "
         f"{card['n_images']} images{groups} of dataset '{card['dataset']}'{author}"
     )
 

@@ -36,7 +36,14 @@ DatasetName = Annotated[
     str | None, typer.Option(metavar="NAME", help="The dataset's name; the head's by default.")
 ]
 Task = Annotated[
-    Literal["auto", "binary", "multiclass"], typer.Option(help="What kind of question it is.")
+    Literal["auto", "binary", "multiclass", "multilabel", "ordinal", "regression"],
+    typer.Option(help="What kind of question it is; found from the labels by default."),
+]
+Order = Annotated[
+    str,
+    typer.Option(
+        metavar="a,b,c", help="Grades, lowest first, where they are no numbers: an ordinal task."
+    ),
 ]
 Seed = Annotated[
     int, typer.Option(metavar="N", min=0, max=2**31 - 1, help="The same seed, the same head.")
@@ -83,6 +90,7 @@ def learn(  # noqa: PLR0913 - each is an option of the command
     relabel: Relabel = False,
     dataset: DatasetName = None,
     task: Task = "auto",
+    order: Order = "",
     seed: Seed = 0,
     author: Author = "",
     allow_no_signal: AllowNoSignal = False,
@@ -98,9 +106,11 @@ def learn(  # noqa: PLR0913 - each is an option of the command
     if len(found.labels) == 1:
         raise FolderUnusable(
             f"'{folder}' has one class only, '{next(iter(found.labels))}'.",
-            hint="A head tells classes apart: put each class into a folder of its own.",
+            hint="A head tells labels apart: put each class into a folder of its own, or give "
+            "--labels.",
         )
-    options = {"seed": seed, "author": author, "allow_no_signal": allow_no_signal}
+    grades = [grade.strip() for grade in order.split(",") if grade.strip()]
+    options = {"seed": seed, "author": author, "allow_no_signal": allow_no_signal, "order": grades}
     with session(context, server, key, as_json=as_json) as client:
         ingested = _ingest(client, dataset or head, found, relabel=relabel)
         _count_others(client, ingested)

@@ -11,6 +11,7 @@ from service.http.forms import is_json, read_form, read_json
 from service.http.gate import Answering
 from service.http.openapi import body_of, form_field
 from service.product import DEFAULT_WORKSPACE, Product
+from service.schemas_predict import PredictAnswer
 from service.workflows import embed, erase, predict, search
 
 router = APIRouter(prefix="/v1", tags=["images"])
@@ -20,7 +21,7 @@ IMAGES = form_field("1 to 64 image files", "binary", many=True)
 
 @router.post(
     "/predict",
-    response_model=schemas.PredictAnswer,
+    response_model=PredictAnswer,
     openapi_extra=body_of(
         {
             "images": IMAGES,

@@ -6,15 +6,17 @@ medical tests", 2003, section 2.2.2). Unlike a bootstrap it does not shrink to a
 made no mistake. Images of one group are not independent: groups are counted there, not images.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm
 
+from classifiers.conformal import filled
+
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
-Int32 = npt.NDArray[np.int32]
 Bool = npt.NDArray[np.bool_]
 
 CONFIDENCE = 0.95
@@ -87,15 +89,29 @@ def wilson(share: Float64, n: float) -> tuple[Float64, Float64]:
     return np.clip(centre - half, 0, share), np.clip(centre + half, share, 1)
 
 
-def of_truth(p: Float32, y: Int32) -> Float32:
+def label_sets(
+    p: Float32, has: Bool, thresholds: Sequence[float]
+) -> tuple[list[float], list[float]]:
+    """Of each label, the share of images with it, and without it, whose set holds it."""
+    members = p >= np.array(thresholds, np.float32)
+    with_it = (members & has).sum(axis=0) / np.maximum(has.sum(axis=0), 1)
+    without = (members & ~has).sum(axis=0) / np.maximum((~has).sum(axis=0), 1)
+    return with_it.tolist(), without.tolist()
+
+
+def of_truth(p: Float32, y: npt.NDArray[np.int64]) -> Float32:
     """The probability that each image's own class was given: float32 (n_images,)."""
     return p[np.arange(len(y)), y]
 
 
-def set_sizes(p: Float32, y: Int32, threshold: float) -> SetSizes:
+def set_sizes(
+    p: Float32, y: npt.NDArray[np.int64], threshold: float, *, ordered: bool = False
+) -> SetSizes:
     """What prediction sets at this threshold hold, out of fold."""
     # The threshold is one of these probabilities, which were rounded since.
     members = p >= np.float32(threshold)
+    if ordered:
+        members = filled(members)
     sizes = members.sum(axis=1)
     return SetSizes(
         none=float((sizes == 0).mean()),

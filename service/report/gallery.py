@@ -46,7 +46,7 @@ def doubted(gallery: Gallery) -> tuple[Markup, ...]:
     if not gallery.n_doubted:
         return (element("p", "No label is contradicted by the out-of-fold answers."),)
     said = (
-        f"{gallery.n_doubted} of the images learnt from look more like another class to a head "
+        f"{gallery.n_doubted} of the images learnt from look like something else to a head "
         "that had not seen them. Some are hard, some are labelled wrongly: look."
     )
     shown = len(gallery.doubted)

@@ -7,6 +7,7 @@ Whatever is not `Markup` is escaped when it is put inside an element, so that a 
 import html
 import re
 import unicodedata
+from collections.abc import Iterable
 
 VOID = frozenset({"meta", "br", "img"})
 
@@ -48,6 +49,21 @@ def element(tag: str, *inside: object, **attributes: object) -> Markup:
 def joined(parts: "tuple[object, ...] | list[Markup]", between: str = "") -> Markup:
     """Elements and texts, one after the other."""
     return Markup(between.join(escaped(part) for part in parts))
+
+
+def section(title: str, *inside: Markup) -> Markup:
+    """A section of a page."""
+    return element("section", element("h2", title), *inside)
+
+
+def pictures(shown: Iterable[Markup]) -> Markup:
+    """Pictures side by side."""
+    return element("div", joined(list(shown)), class_="pictures")
+
+
+def quiet(text: str) -> Markup:
+    """A remark."""
+    return element("p", text, class_="quiet")
 
 
 def _is_unsayable(character: str) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from classifiers.calibration import Bin
-from service.report.curves import Float32, Roc
+from service.report.curves import Float32, Float64, Roc
 from service.report.markup import Markup, element, joined
 
 BLUE, ORANGE, GREY, INK = "#0072b2", "#d55e00", "#8a8a8a", "#222222"
@@ -27,11 +27,13 @@ class Frame:
     Args:
         width, height: of the plot, in pixels, without its margins.
         top: largest value of the vertical axis.
+        ends: what 0 and 1 of both axes are called.
     """
 
     width: float = 160
     height: float = 160
     top: float = 1.0
+    ends: tuple[float, float] = (0.0, 1.0)
 
     left, above, below, right = 46.0, 26.0, 40.0, 12.0
 
@@ -99,11 +101,18 @@ class Frame:
                 stroke=GREY,
             )
         ]
+        low, high = self.ends
+        top = high * self.top
         for tick in TICKS:
             right, up = self.at(tick, 0)[0], self.at(0, tick * self.top)[1]
             parts += [
-                _text(f"{tick:g}", right, self.above + self.height + 15),
-                _text(f"{tick * self.top:.3g}", self.left - 5, up + 4, anchor="end"),
+                _text(f"{low + tick * (high - low):.4g}", right, self.above + self.height + 15),
+                _text(
+                    f"{low + tick * (top - low):.4g}",
+                    self.left - 5,
+                    up + 4,
+                    anchor="end",
+                ),
             ]
         return joined(parts)
 
@@ -147,6 +156,28 @@ def reliability_picture(bins: Sequence[Bin], title: str, colour: str, claim: str
         said=f"{words}. The dashed diagonal is perfect.",
         x=claim,
         y="share for which it held",
+    )
+
+
+def numbers_picture(true: Float64, given: Float64, margin: float | None) -> Markup:
+    """Numbers that were answered against the true ones, and how far off they may be."""
+    low, high = (float(end([true, given])) for end in (np.min, np.max))
+    unit = (high - low) or 1.0
+    frame = Frame(300, 300, ends=(low, low + unit))
+    points = zip((true - low) / unit, (given - low) / unit, strict=True)
+    lines = [frame.line([(0, 0), (1, 1)], GREY, width=1)]
+    if margin is not None and margin < unit:
+        off = margin / unit
+        lines.append(frame.line([(0, off), (1 - off, 1)], GREY, width=1, dash="4 3"))
+        lines.append(frame.line([(off, 0), (1, 1 - off)], GREY, width=1, dash="4 3"))
+    error = float(np.mean(np.abs(true - given)))
+    return frame.draw(
+        *lines,
+        *(_dot(frame, point, BLUE) for point in points),
+        title="Answers and truth",
+        said=f"{len(true)} images; answers are off by {error:.4g} on average.",
+        x="truth",
+        y="answer",
     )
 
 

@@ -5,7 +5,7 @@ from itertools import product
 
 from classifiers.card import Card
 from service.report.markup import Markup, element
-from service.report.words import METRICS, chance, interval
+from service.report.words import METRICS, chance, interval, opponent
 
 WIDEST_MATRIX = 12
 """Classes of a confusion matrix that fits a page; of more, the largest entries are told."""
@@ -29,10 +29,22 @@ def table(head: Sequence[object], rows: Iterable[Sequence[object]], kind: str = 
 
 
 def classes(card: Card) -> Markup:
-    """Images by class."""
+    """Images by class, of several labels with the AUC of each; or what the numbers are."""
+    if card.values is not None:
+        values = card.values
+        facts = [
+            ("Mean", f"{values['mean']:.4g}"),
+            ("Standard deviation", f"{values['deviation']:.4g}"),
+            ("9 of 10 lie between", f"{values['low']:.4g} and {values['high']:.4g}"),
+        ]
+        return table(("Numbers", ""), facts, "numbers")
     counts = card.class_counts
     rows = [(c, counts[c], f"{100 * counts[c] / card.n_images:.0f} %") for c in card.classes]
-    return table(("Class", "Images", "Share"), rows, "numbers")
+    if not card.label_auc:
+        return table(("Class", "Images", "Share"), rows, "numbers")
+    aucs = [interval(card.label_auc.get(name)) for name in card.classes]
+    each = [(*row, auc) for row, auc in zip(rows, aucs, strict=True)]
+    return table(("Label", "Images", "Share", "AUC, cross-validated"), each, "numbers")
 
 
 def metrics(card: Card) -> Markup:
@@ -47,12 +59,12 @@ def metrics(card: Card) -> Markup:
                 f"{title}, {where}",
                 interval(own[name]),
                 interval(baseline.get(name)),
-                chance(name, len(card.classes)),
+                chance(name, card),
             )
             for name, title in METRICS.items()
             if name in own
         ]
-    return table(("", "This head", "Logistic regression", "Chance"), rows, "numbers")
+    return table(("", "This head", opponent(card), "Chance"), rows, "numbers")
 
 
 def confusion(card: Card) -> Markup:

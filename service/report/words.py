@@ -6,7 +6,14 @@ Every figure comes from the card; a sentence adds what it means and nothing more
 from classifiers.card import Card
 from classifiers.statistics import Measure
 
-METRICS = {"auc": "AUC", "balanced_accuracy": "Balanced accuracy"}
+METRICS = {
+    "auc": "AUC",
+    "balanced_accuracy": "Balanced accuracy",
+    "kappa": "Quadratic kappa",
+    "spearman": "Spearman's correlation",
+    "r2": "R²",
+    "mean_absolute_error": "Mean absolute error",
+}
 """Metrics that are shown, in this order; the card may hold more."""
 
 SMALLEST_P = 0.001
@@ -31,18 +38,49 @@ def short(name: str, longest: int = 18) -> str:
     return name if len(name) <= longest else f"{name[:half]}…{name[-half:]}"
 
 
-def chance(metric: str, n_classes: int) -> str:
+def chance(metric: str, card: Card) -> str:
     """What guessing gives."""
-    return figure(0.5 if metric == "auc" else 1 / n_classes)
+    if metric == "balanced_accuracy" and card.question.exclusive:
+        return figure(1 / len(card.classes))
+    known = {"auc": 0.5, "balanced_accuracy": 0.5, "kappa": 0.0, "spearman": 0.0, "r2": 0.0}
+    return figure(known[metric]) if metric in known else ""
+
+
+def yes_to(card: Card) -> tuple[str, ...]:
+    """What a yes of each output means."""
+    if card.task == "ordinal":
+        return tuple(f"above {grade}" for grade in card.classes[:-1])
+    return card.classes[1:] if card.task == "binary" else card.classes
+
+
+def claim(card: Card) -> str:
+    """What its reliability is judged by."""
+    if card.task == "binary":
+        return f"probability of {short(card.classes[1])}"
+    return "probability of a label" if card.task == "multilabel" else "largest probability"
+
+
+def opponent(card: Card) -> str:
+    """What it is compared with."""
+    return "Ridge regression" if card.question.is_number else "Logistic regression"
 
 
 def question(card: Card) -> str:
     """What the head answers."""
     if card.task == "binary":
         return f"It tells “{card.classes[1]}” from “{card.classes[0]}”."
+    if card.values is not None:
+        low, high = card.values["low"], card.values["high"]
+        return (
+            f"It answers with a number; 9 of 10 it learnt from lie between {low:.4g} and "
+            f"{high:.4g}."
+        )
     named = ", ".join(f"“{name}”" for name in card.classes[:12])
     rest = f" and {len(card.classes) - 12} more" if len(card.classes) > 12 else ""  # noqa: PLR2004  as many as a sentence bears
-    return f"It sorts an image into one of {len(card.classes)} classes: {named}{rest}."
+    if card.task == "multilabel":
+        return f"It says which of {len(card.classes)} labels an image has: {named}{rest}."
+    kinds = "grades" if card.task == "ordinal" else "classes"
+    return f"It sorts an image into one of {len(card.classes)} {kinds}: {named}{rest}."
 
 
 def how_good(card: Card) -> list[str]:
@@ -55,12 +93,28 @@ def how_good(card: Card) -> list[str]:
     )
     said = []
     if "auc" in metrics:
-        pair = "one image of a class and one of another" if card.n_outputs > 1 else "one of each"
+        pair = {
+            "binary": "one of each",
+            "multilabel": "one image with a label and one without",
+            "ordinal": "two images of different grades",
+        }.get(card.task, "one image of a class and one of another")
         said.append(
             f"Shown {pair}, it ranks the two rightly in about {_percent(metrics['auc'])} "
             f"of cases ({source})."
         )
-    if "balanced_accuracy" in metrics:
+    if "mean_absolute_error" in metrics:
+        said.append(f"Its answers are off by {_error(metrics['mean_absolute_error'], card)}.")
+    if "r2" in metrics:
+        said.append(
+            f"Of how the numbers differ, it explains {_percent(metrics['r2'])} ({source}); "
+            "guessing their mean explains nothing."
+        )
+    if card.task == "multilabel" and "balanced_accuracy" in metrics:
+        said.append(
+            "Of 100 images with a label and 100 without, it tells "
+            f"{_percent(metrics['balanced_accuracy'])} rightly, averaged over the labels."
+        )
+    elif "balanced_accuracy" in metrics:
         said.append(
             "Of 100 images of each class, it gives "
             f"{_percent(metrics['balanced_accuracy'])} the right class, averaged over the classes."
@@ -103,13 +157,22 @@ DEFINITIONS = {
     "AUC": (
         "The area under the ROC curve: how often an image of the class gets a higher "
         "probability than one that is not of the class; ties count half. 0.5 is chance, 1 is "
-        "perfect. Of several classes it is the mean over each class against the rest. Only "
+        "perfect. Of several classes or labels it is the mean over each against the rest, of "
+        "grades the mean over every cut between two. Only "
         "images that were scored by the same fitted model are compared, so that the curves "
         "below, which pool the folds, may have a slightly different area."
     ),
     "Balanced accuracy": (
         "The share of images whose likeliest class is the true one, taken for each class and "
         "then averaged, so that a frequent class does not hide a rare one."
+    ),
+    "Quadratic kappa, mean absolute error, R², Spearman's correlation": (
+        "Kappa: agreement of grades beyond chance, where a grade that is two off counts four times "
+        "as one that is one off (Cohen 1968). Mean absolute error: how far answers are off, in "
+        "grades or in the unit of the numbers. R²: the share of the variance explained; a head "
+        "that knows less than the mean has one below 0. Spearman: whether larger numbers get "
+        "larger answers, among images held out together. Intervals of the first three are of the "
+        "jackknife that leaves out one group at a time, with the factor for shared images below."
     ),
     "Intervals of metrics": (
         "All values that a score test at 95 % would not reject. Variance of the AUC: Hanley and "
@@ -119,15 +182,15 @@ DEFINITIONS = {
         "quantile, of the independent groups less the classes."
     ),
     "p": (
-        "One-sided: how often chance would give an AUC this good or better. Signal means p "
-        "below 0.05."
+        "One-sided: how often chance would give an AUC, or of numbers a Spearman correlation, this "
+        "good or better. Signal means p below 0.05."
     ),
     "Cross-validation, out of fold": (
         "The images are dealt into folds, images of one group into the same fold. Each fold is "
         "scored by a model that learnt from the others, so that no image is judged by a model "
         "that has seen it. The head itself then learns from all of them."
     ),
-    "Logistic regression": (
+    "Logistic regression, ridge regression": (
         "The plainest model, on the same folds. A head that is no better than it gains nothing "
         "by being more."
     ),
@@ -143,14 +206,15 @@ DEFINITIONS = {
         "share of right claims is set against the mean claim, with Wilson's 95 % interval, "
         "which takes images as independent. The calibration error is the mean distance of the "
         "two, weighted by images; 0 is perfect. Of two classes the claim is that of the second; "
-        "of more it is the largest one."
+        "of more it is the largest one; of several labels every probability is a claim."
     ),
     "Prediction set": (
         "The labels that cannot be ruled out: all whose probability reaches a threshold that "
         "was set so that the set holds the true label as often as was asked for (cross- "
         "conformal, Vovk 2015; thresholds of Sadinle, Lei and Wasserman 2019). The band is "
         "where that share really lies, at 95 %, given how few images set the threshold. It "
-        "holds for images like those learnt from."
+        "holds for images like those learnt from. Several labels: a threshold for each, set on the "
+        "images that have it. Numbers: as far to both sides as out-of-fold answers were off."
     ),
     "Usualness": (
         "Comes with every answer: the share of the images learnt from, held out, that were at "
@@ -162,6 +226,12 @@ DEFINITIONS = {
     ),
 }
 """Every word that a statistician wants defined."""
+
+
+def _error(measure: Measure, card: Card) -> str:
+    low, high = measure["low"], measure["high"]
+    unit = "" if card.question.is_number else " grades"
+    return f"{measure['value']:.3g}{unit} on average ({low:.3g} to {high:.3g})"
 
 
 def _percent(measure: Measure) -> str:

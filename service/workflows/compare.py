@@ -24,8 +24,7 @@ from service.errors import LabelsNotReady
 from service.problems import problem
 from service.product import Product
 from service.schemas import CompareOptions
-from service.workflows.learn import checked_labels
-from service.workflows.look import described, layout, threads
+from service.workflows.look import comparable_labels, described, layout, threads
 from service.workflows.vectors import Report, complete
 
 SAMPLE = 32
@@ -57,6 +56,7 @@ def request_comparison(
     Raises:
         NotFound: there is no such dataset.
         LabelsNotReady: it cannot be learnt from; every reason is named.
+        LabelProblems: its labels are several for an image, or numbers.
         Conflict: the idempotency key belongs to another request.
     """
     request = {
@@ -68,7 +68,7 @@ def request_comparison(
     same = jobs.repeated(workspace, request, idempotency_key)
     if same is not None:
         return same
-    checked_labels(product, workspace, dataset)
+    comparable_labels(product, workspace, dataset)
     return jobs.submit(workspace, "compare", request, idempotency_key)
 
 
@@ -81,7 +81,7 @@ def run_comparison(product: Product, job: Job, owner: str, report: Report) -> No
     """
     asked = job.request
     report("checking labels", 0.0)
-    labels = checked_labels(product, job.workspace, asked["dataset"])
+    labels = comparable_labels(product, job.workspace, asked["dataset"])
     seed = CompareOptions.model_validate(asked["options"]).seed
     present = product.settings.backbone
     names = list(dict.fromkeys([present, *asked["backbones"]]))

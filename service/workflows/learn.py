@@ -1,12 +1,14 @@
 """A dataset becomes a head: asked for in the service, done in the trainer, visible to all after."""
 
 import os
+from collections.abc import Sequence
 
 from classifiers.errors import TrainingCancelled
 from classifiers.head import Head
 from classifiers.labels import LabelSet, find_problems
 from classifiers.recipe import Recipe
 from classifiers.suspects import rows_of
+from classifiers.tasks import AUTO
 from classifiers.training import learn
 from service.catalog import Job
 from service.errors import LabelsNotReady
@@ -47,18 +49,20 @@ def request_learning(
     same = jobs.repeated(workspace, request, idempotency_key)
     if same is not None:
         return same  # whatever has become of the dataset since
-    checked_labels(product, workspace, dataset)
+    checked_labels(product, workspace, dataset, task, options.order)
     return jobs.submit(workspace, "learn", request, idempotency_key)
 
 
-def checked_labels(product: Product, workspace: str, dataset: str) -> LabelSet:
-    """The dataset's labels, if a head can be trained on them.
+def checked_labels(
+    product: Product, workspace: str, dataset: str, task: str = AUTO, order: Sequence[str] = ()
+) -> LabelSet:
+    """The dataset's labels, if a head of this task can be trained on them.
 
     Raises:
         LabelsNotReady: it cannot; every reason is named.
     """
     labels = label_set(product.catalog.datasets.images(workspace, dataset))
-    problems = find_problems(labels)
+    problems = find_problems(labels, task=task, order=order)
     errors = [p for p in problems if p.severity == "error"]
     if errors:
         raise LabelsNotReady(
@@ -80,7 +84,8 @@ def run_learning(product: Product, job: Job, owner: str, report: Report) -> None
     """
     asked = job.request
     report("checking labels", 0.0)
-    labels = checked_labels(product, job.workspace, asked["dataset"])
+    options = LearnOptions.model_validate(asked["options"])
+    labels = checked_labels(product, job.workspace, asked["dataset"], asked["task"], options.order)
     X = complete(
         product,
         job.workspace,
@@ -89,7 +94,6 @@ def run_learning(product: Product, job: Job, owner: str, report: Report) -> None
         product.workspaces[job.workspace].store,
         lambda stage, part: report(stage, 0.2 * part),
     )
-    options = LearnOptions.model_validate(asked["options"])
     head = learn(
         X,
         labels,
@@ -98,6 +102,7 @@ def run_learning(product: Product, job: Job, owner: str, report: Report) -> None
         blocks=[(b.name, b.start, b.stop) for b in product.space.blocks],
         recipe=Recipe(seed=options.seed),
         task=asked["task"],
+        order=options.order,
         author=options.author,
         allow_no_signal=options.allow_no_signal,
         progress=lambda stage, part: report(stage, 0.2 + 0.78 * part),

@@ -3,8 +3,8 @@
 import os
 from typing import Any
 
-from classifiers.labels import find_problems
-from classifiers.look import Look, part, sample
+from classifiers.labels import LabelSet, find_problems
+from classifiers.look import Look, asked_of, part, sample
 from classifiers.look import look as look_at
 from features.errors import UnknownDigest
 from features.keys import EmbeddingSpace
@@ -19,8 +19,9 @@ def look(product: Product, workspace: str, dataset: str) -> dict[str, Any]:
     Raises:
         NotFound: there is no such dataset.
         LabelsNotReady: it cannot be learnt from; every reason is named.
+        LabelProblems: its labels are several for an image, or numbers.
     """
-    labels = checked_labels(product, workspace, dataset)
+    labels = comparable_labels(product, workspace, dataset)
     store = product.workspaces[workspace].store
     known = {digest for digest in labels.digests if digest in store}
     seen = part(labels, [row for row, digest in enumerate(labels.digests) if digest in known])
@@ -37,6 +38,18 @@ def look(product: Product, workspace: str, dataset: str) -> dict[str, Any]:
     except UnknownDigest as error:
         raise LabelsNotReady("Images were erased meanwhile.", hint="Ask again.") from error
     return answer | described(look_at(X, seen, blocks=layout(product.space), threads=threads()))
+
+
+def comparable_labels(product: Product, workspace: str, dataset: str) -> LabelSet:
+    """The dataset's labels, if they are classes or grades that a head can be trained on.
+
+    Raises:
+        LabelsNotReady: a head cannot be trained on them; every reason is named.
+        LabelProblems: they are several for an image, or numbers.
+    """
+    labels = checked_labels(product, workspace, dataset)
+    asked_of(labels)
+    return labels
 
 
 def described(found: Look) -> dict[str, Any]:

@@ -12,13 +12,13 @@ import numpy.typing as npt
 
 from classifiers.errors import SpaceMismatch
 from classifiers.head import Head
-from classifiers.next_labels import Candidate, rank_candidates
+from classifiers.next_labels import Candidate, choices, rank_candidates
 from classifiers.novelty import unit_rows
 from features.keys import Vectors
 from service.catalog import Labelled
 from service.product import Product
 from service.workflows.heads import find_version
-from service.workflows.predict import ALARM_RATE
+from service.workflows.predict import ALARM_RATE, say
 from service.workspace import Workspace
 
 Float32 = npt.NDArray[np.float32]
@@ -31,13 +31,13 @@ _AT_ONCE = 512
 class _Answers:
     """What a head says of images that have a record, in order.
 
-    `units`: float32 (n_images, dim), rows of length 1; `probabilities`: float64 (n_images,
-    n_classes); `usualness`: float64 (n_images,).
+    `units`: float32 (n_images, dim), rows of length 1; `answers`: float64 (n_images,
+    n_answers); `usualness`: float64 (n_images,).
     """
 
     images: list[Labelled]
     units: Float32
-    probabilities: Float64
+    answers: Float64
     usualness: Float64
 
 
@@ -69,7 +69,8 @@ def next_to_label(
     head = place.zoo.load(found.artefact)
     answers = _ask(place, head, unlabelled)
     labelled = _embeddings(place, [known[d] for d in sorted(known)])
-    ranked = rank_candidates(answers.units, answers.probabilities, labelled, limit)
+    between = choices(answers.answers, head.card.question)
+    ranked = rank_candidates(answers.units, between, labelled, limit)
     return {
         "head": name,
         "version": version,
@@ -82,7 +83,7 @@ def next_to_label(
 def _ask(place: Workspace, head: Head, images: Sequence[Labelled]) -> _Answers:
     kept: list[Labelled] = []
     units = [np.empty((0, place.space.dim), np.float32)]
-    probabilities = [np.empty((0, len(head.classes)))]
+    said = [np.empty((0, head.card.question.n_answers))]
     usualness = [np.empty(0)]
     for start in range(0, len(images), _AT_ONCE):
         found, vectors = _vectors(place, images[start : start + _AT_ONCE])
@@ -91,12 +92,12 @@ def _ask(place: Workspace, head: Head, images: Sequence[Labelled]) -> _Answers:
         kept += found
         X = vectors.matrix()
         units.append(unit_rows(vectors.embeddings))
-        probabilities.append(head.probabilities(X))
+        said.append(head.answers(X))
         usualness.append(head.usualness(X))
     return _Answers(
         kept,
         np.concatenate(units),
-        np.concatenate(probabilities),
+        np.concatenate(said),
         np.concatenate(usualness),
     )
 
@@ -122,10 +123,9 @@ def _vectors(place: Workspace, images: Sequence[Labelled]) -> tuple[list[Labelle
 
 
 def _entry(head: Head, answers: _Answers, rank: int, one: Candidate) -> dict[str, Any]:
-    image, p = answers.images[one.row], answers.probabilities[one.row]
-    inside = head.card.sets.members(p[np.newaxis])[0].tolist()
+    image = answers.images[one.row]
+    (said,) = say(head.card, answers.answers[[one.row]])
     usual = float(answers.usualness[one.row])
-    uncertain = sum(inside) != 1
     unlike = usual <= ALARM_RATE
     return {
         "digest": image.digest,
@@ -133,8 +133,10 @@ def _entry(head: Head, answers: _Answers, rank: int, one: Candidate) -> dict[str
         "group": image.group,
         "rank": rank,
         "score": one.score,
-        "label": head.classes[int(p.argmax())],
-        "probabilities": dict(zip(head.classes, p.tolist(), strict=True)),
+        "label": said["label"],
+        "probabilities": said["probabilities"],
         "usualness": usual,
-        "why": [why for why, holds in (("uncertain", uncertain), ("unlike", unlike)) if holds],
+        "why": [
+            why for why, holds in (("uncertain", said["abstains"]), ("unlike", unlike)) if holds
+        ],
     }

@@ -1,11 +1,12 @@
 """Images in, every asked head's answer out, at the cost of one look at each image."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from classifiers.card import Card
 from classifiers.novelty import unit_rows
 from features.embedder import Embedded
 from features.errors import UnknownDigest
@@ -145,7 +146,7 @@ def _predictions(
     vectors = Vectors(np.stack([i.embedding for i in images]), np.stack([i.stages for i in images]))
     units = unit_rows(vectors.embeddings)
     able = [a for a in asked if a.error is None]
-    tables = iter(served.probabilities(vectors.matrix(), able) if able else [])
+    tables = iter(served.answers(vectors.matrix(), able) if able else [])
     columns = [
         _column(a, next(tables), a.usualness(units))
         if a.error is None
@@ -155,29 +156,59 @@ def _predictions(
     return [[column[i] for column in columns] for i in range(len(images))]
 
 
-def _column(asked: Asked, p: Float64, usualness: Float64) -> list[dict[str, Any]]:
-    """What one head says of every image; p: float64 (n_images, n_classes)."""
+def _column(asked: Asked, answers: Float64, usualness: Float64) -> list[dict[str, Any]]:
+    """What one head says of every image; answers: float64 (n_images, n_answers)."""
     card = asked.card
-    members = card.sets.members(p).tolist()
-    found = []
-    for row, inside, usual in zip(p.tolist(), members, usualness.tolist(), strict=True):
-        labels = [label for label, is_in in zip(card.classes, inside, strict=True) if is_in]
-        found.append(
-            {
-                "head": asked.name,
-                "version": asked.version,
-                "task": card.task,
-                "label": card.classes[row.index(max(row))],
-                "probabilities": dict(zip(card.classes, row, strict=True)),
-                "set": labels,
-                "coverage": card.sets.coverage,
-                "abstains": len(labels) != 1,
-                "usualness": usual,
-                "unlike": usual <= ALARM_RATE,
-                "error": None,
-            }
-        )
-    return found
+    return [
+        {
+            "head": asked.name,
+            "version": asked.version,
+            "task": card.task,
+            **one,
+            "coverage": card.sets.coverage,
+            "usualness": usual,
+            "unlike": usual <= ALARM_RATE,
+            "error": None,
+        }
+        for one, usual in zip(say(card, answers), usualness.tolist(), strict=True)
+    ]
+
+
+def say(card: Card, answers: Float64) -> Iterator[dict[str, Any]]:
+    """What a head's answers are in words, image by image: what depends on its task."""
+    return _numbers(card, answers) if card.question.is_number else _labels(card, answers)
+
+
+def _labels(card: Card, p: Float64) -> Iterator[dict[str, Any]]:
+    question, classes = card.question, card.classes
+    members = card.sets.members(p, ordered=card.task == "ordinal").tolist()
+    for row, inside in zip(p.tolist(), members, strict=True):
+        left = [label for label, is_in in zip(classes, inside, strict=True) if is_in]
+        said: dict[str, Any] = {
+            "label": question.label_of(row),
+            "probabilities": dict(zip(classes, row, strict=True)),
+            "set": left,
+        }
+        if question.exclusive:
+            yield {**said, "abstains": len(left) != 1}
+        else:
+            likely = question.likely(row)
+            # A label that can be neither asserted nor ruled out is one it does not know of.
+            yield {**said, "abstains": left != likely, "labels": likely}
+
+
+def _numbers(card: Card, values: Float64) -> Iterator[dict[str, Any]]:
+    margin = card.sets.margin
+    for (value,) in values.tolist():
+        yield {
+            "label": card.question.label_of([value]),
+            "probabilities": {},
+            "set": [],
+            "abstains": margin is None,
+            "value": value,
+            "low": None if margin is None else value - margin,
+            "high": None if margin is None else value + margin,
+        }
 
 
 def _failed(asked: Asked) -> dict[str, Any]:

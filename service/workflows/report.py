@@ -51,7 +51,7 @@ def report(
             found.artefact,
             head.card,
             head.arrays["out_of_fold"],
-            head.arrays["true_classes"],
+            head.arrays["truth"],
             _gallery(product, workspace, found, head, pictures=pictures),
         )
     )

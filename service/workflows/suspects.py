@@ -51,12 +51,13 @@ def _suspects(
 ) -> list[dict[str, Any]]:
     head = product.workspaces[workspace].zoo.load(found.artefact)
     image_of = {image.row: image for image in images if image.row is not None}
-    ranked = find_suspects(head.arrays["out_of_fold"], head.arrays["true_classes"])
+    arrays = head.arrays
+    ranked = find_suspects(arrays["out_of_fold"], arrays["truth"], head.card.question)
     return [
         {
             "digest": image_of[s.row].digest,
             "label": image_of[s.row].label,
-            "likely": head.classes[s.likely],
+            "likely": s.likely,
             "score": s.score,
         }
         for s in ranked

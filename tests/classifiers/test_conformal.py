@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from classifiers.conformal import SetRule, fit_set_rule
+from classifiers.conformal import SetRule, filled, fit_label_rule, fit_margin, fit_set_rule
 
 
 def world(rng: np.random.Generator, n: int, n_classes: int) -> tuple[np.ndarray, np.ndarray]:
@@ -32,12 +32,70 @@ def test_realised_coverage_lies_in_the_band_as_often_as_a_95_percent_band_should
     assert np.mean(inside) > 0.9
 
 
+def label_world(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Over-confident probabilities of a common and a rare label, and what is true."""
+    honest = 1 / (1 + np.exp(-rng.normal([0.5, -1.5], 1.5, size=(n, 2))))
+    return honest**1.5, rng.random((n, 2)) < honest
+
+
+def test_each_label_that_is_there_is_held_as_often_as_stated() -> None:
+    rng = np.random.default_rng(3)
+    held = []
+    for _ in range(150):
+        p, has = label_world(rng, 150)
+        rule = fit_label_rule(p, has, np.arange(150), 0.9)
+        p, has = label_world(rng, 3000)
+        inside = rule.members(p)
+        held.append([inside[has[:, k], k].mean() for k in range(2)])
+    common, rare = np.mean(held, axis=0)
+    assert 0.89 < common < 0.92
+    assert 0.89 < rare < 0.93
+    assert not inside.all()
+
+
+def test_a_label_of_too_few_images_is_always_in_the_set() -> None:
+    p, has = np.full((40, 2), 0.5), np.ones((40, 2), bool)
+    has[8:, 1] = False
+    rule = fit_label_rule(p, has, np.arange(40), 0.9)
+    assert rule.thresholds == (0.5, 0.0)
+    assert (rule.images, rule.high) == (8, 1.0)
+
+
+def test_intervals_of_numbers_hold_the_truth_as_often_as_the_band_says() -> None:
+    rng = np.random.default_rng(4)
+    inside, realised = [], []
+    for _ in range(300):
+        off = rng.standard_t(4, 60)
+        rule = fit_margin(off, np.zeros(60), np.arange(60), 0.9)
+        assert rule.margin is not None
+        share = np.mean(np.abs(rng.standard_t(4, 4000)) <= rule.margin)
+        realised.append(share)
+        inside.append(rule.low <= share <= rule.high)
+    assert 0.89 < np.mean(realised) < 0.92
+    assert np.mean(inside) > 0.9
+
+
+def test_too_few_numbers_for_the_coverage_have_no_bound() -> None:
+    rule = fit_margin(np.zeros(8), np.zeros(8), np.arange(8), 0.9)
+    assert (rule.margin, rule.high) == (None, 1.0)
+
+
+def test_grades_between_two_of_a_set_are_in_it() -> None:
+    sets = np.array([[1, 0, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0], [1, 0, 0, 1]], bool)
+    expected = [[1, 1, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0], [1, 1, 1, 1]]
+    assert filled(sets).astype(int).tolist() == expected
+    rule = SetRule(0.9, (0.3,), 0.8, 1.0, 50)
+    p = np.array([[0.4, 0.1, 0.5]])
+    assert rule.members(p).sum() == 2
+    assert rule.members(p, ordered=True).all()
+
+
 def test_groups_count_as_one_observation_each() -> None:
     rng = np.random.default_rng(0)
     p, y = world(rng, 40, 3)
     alone = fit_set_rule(p, y)
     repeated = fit_set_rule(np.repeat(p, 7, 0), np.repeat(y, 7), np.repeat(np.arange(40), 7))
-    assert repeated.threshold == pytest.approx(alone.threshold)
+    assert repeated.thresholds == pytest.approx(alone.thresholds)
     assert (repeated.low, repeated.high, repeated.images) == (alone.low, alone.high, 40)
 
 
@@ -50,4 +108,4 @@ def test_too_few_images_for_the_coverage_let_every_label_in() -> None:
 
 def test_shares_outside_0_to_1_are_refused() -> None:
     with pytest.raises(ValueError, match="between 0 and 1"):
-        SetRule(0.9, 1.5, 0.8, 0.95, 50)
+        SetRule(0.9, (1.5,), 0.8, 0.95, 50)

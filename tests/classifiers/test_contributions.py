@@ -24,7 +24,7 @@ TASKS = [("cat", "dog"), ("a", "b", "c", "d")]
 def head_of_both(classes: tuple[str, ...], factor: float = 0.7) -> Head:
     """A head whose linear part and trees both count."""
     head = small_head(classes)
-    return replace(head, card=replace(head.card, tree_factor=factor))
+    return replace(head, card=replace(head.card, tree_factors=(factor,) * head.card.n_outputs))
 
 
 def rows(seed: int, count: int = 5) -> Float32:
@@ -56,7 +56,7 @@ def test_contributions_add_up_to_the_score_that_the_probabilities_say(
     for row in rows(seed, 2):
         found = contributions(head, row)
 
-        likely = dict(zip(classes, head.probabilities(row[np.newaxis])[0].tolist(), strict=True))
+        likely = dict(zip(classes, head.answers(row[np.newaxis])[0].tolist(), strict=True))
         first, second = sorted(likely, key=lambda name: -likely[name])[:2]
         assert (found.of, found.against) == (first, second)
         assert found.score == pytest.approx(np.log(likely[first] / likely[second]), rel=1e-6)
@@ -73,7 +73,7 @@ def test_trees_of_every_kind_add_up(kind: str, n_outputs: int) -> None:
     for row in X:
         found = contributions(head, row)
 
-        p = np.sort(head.probabilities(row[np.newaxis])[0])
+        p = np.sort(head.answers(row[np.newaxis])[0])
         assert found.score == pytest.approx(np.log(p[-1] / p[-2]), rel=1e-6, abs=1e-9)
 
 
@@ -88,7 +88,7 @@ def test_the_base_is_the_mean_score_of_the_images_learnt_from(classes: tuple[str
     row = rows(1, 1)[0]
     found = contributions(head, row)
     of, against = classes.index(found.of), classes.index(found.against)
-    p = head.probabilities(X)
+    p = head.answers(X)
 
     assert found.base == pytest.approx(float(np.log(p[:, of] / p[:, against]).mean()), abs=1e-3)
 

@@ -5,7 +5,9 @@ import numpy.typing as npt
 
 from classifiers.difference import auc_difference
 from classifiers.statistics import Measure, Pass, Scored, auc, cv_sharing
+from classifiers.tasks import Question
 
+QUESTION = Question("binary", ("no", "yes"))
 Y = np.arange(200) % 2
 FOLD = np.arange(200) % 5
 
@@ -13,7 +15,13 @@ FOLD = np.arange(200) % 5
 def scored(scores: npt.NDArray[np.float64], groups: npt.NDArray[np.int64] | None = None) -> Scored:
     p = 1 / (1 + np.exp(-scores))
     passes = (Pass(FOLD, np.stack([1 - p, p], axis=1)),)
-    return Scored(Y, np.arange(200) if groups is None else groups, passes, cv_sharing(5, 1))
+    return Scored(
+        QUESTION,
+        Y[:, None] * 1.0,
+        np.arange(200) if groups is None else groups,
+        passes,
+        cv_sharing(5, 1),
+    )
 
 
 def noise(seed: int) -> npt.NDArray[np.float64]:

@@ -64,10 +64,10 @@ class Comings(RuleBasedStateMachine):
     def everybody_answers(self) -> None:
         assert len(self.forest) == len(self.there)
         assert self.forest.heads == self.there
-        found = zip(self.forest.raw(X), self.forest.probabilities(X), strict=True)
+        found = zip(self.forest.raw(X), self.forest.answers(X), strict=True)
         for (raw, p), head in zip(found, self.there.values(), strict=True):
             assert raw.tobytes() == head.raw(X).tobytes()
-            assert p.tobytes() == head.probabilities(X).tobytes()
+            assert p.tobytes() == head.answers(X).tobytes()
 
 
 TestComings = Comings.TestCase
@@ -105,7 +105,7 @@ def test_a_head_of_another_space_is_refused() -> None:
 
 def test_an_empty_forest_answers_for_nobody() -> None:
     assert Forest().raw(X) == []
-    assert Forest([small_head()]).probabilities(X, []) == []
+    assert Forest([small_head()]).answers(X, []) == []
 
 
 def test_who_asks_while_heads_come_and_go_gets_whole_answers() -> None:

@@ -40,7 +40,7 @@ def test_a_head_survives_its_files_to_the_byte(classes: tuple[str, ...]) -> None
 
 
 def test_it_keeps_what_unseen_images_got() -> None:
-    p, y = HEAD.arrays["out_of_fold"], HEAD.arrays["true_classes"]
+    p, y = HEAD.arrays["out_of_fold"], HEAD.card.question.numbers(HEAD.arrays["truth"])
     assert p.shape == (24, 2)
     np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-6)
     assert np.mean(p.argmax(axis=1) == y) > 0.8
@@ -110,8 +110,8 @@ def test_an_array_of_another_type_or_shape_is_refused(array: np.ndarray) -> None
     [
         ("out_of_fold", np.nan),
         ("out_of_fold", 1.5),
-        ("true_classes", 2),
-        ("true_classes", -1),
+        ("truth", 2),
+        ("truth", np.nan),
         ("linear", np.nan),
         ("column_means", np.inf),
     ],
@@ -145,7 +145,7 @@ def test_lightgbm_reads_nothing_until_it_is_asked() -> None:
         "names = sys.stdin.buffer.read().split(b'\\n\\n\\x00')\n"
         "files = {n.decode(): d for n, d in zip(names[::2], names[1::2])}\n"
         "forest = Forest([Head.from_files(files)])\n"
-        "forest.probabilities(np.zeros((1, 40), np.float32))\n"
+        "forest.answers(np.zeros((1, 40), np.float32))\n"
         "print([m for m in ('lightgbm', 'sklearn') if m in sys.modules])\n"
     )
     sent = b"\n\n\x00".join(part for name, data in FILES.items() for part in (name.encode(), data))

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_heads import digests
 
+from classifiers.class_checks import FEWEST_IMAGES
 from classifiers.errors import LabelProblems
-from classifiers.labels import FEWEST_IMAGES, LabelSet, check, find_problems, fingerprint
+from classifiers.labels import LabelSet, check, find_problems, fingerprint
 
 LABELS = ("cat",) * 6 + ("dog",) * 6
 GOOD = LabelSet(digests(12), LABELS)
@@ -152,6 +153,36 @@ def test_an_image_listed_twice_counts_once_towards_its_class() -> None:
     four = digests(10)[:9]
     label_set = LabelSet((*four, four[8]), ("cat",) * 5 + ("dog",) * 5)
     assert "too_few_images" in codes(label_set, "error")
+
+
+def test_a_task_that_the_labels_are_not_is_named_with_the_labels_that_are_not() -> None:
+    (found,) = find_problems(replace(GOOD, labels=("1",) * 6 + ("two",) * 6), task="regression")
+    assert (found.code, found.severity, found.items) == ("task_misfit", "error", ("two",))
+
+
+SEVERAL = ("a|b", "b", "a", "-", "a|b|c", "c")
+
+
+def test_of_several_labels_each_needs_images_with_it_and_without_it() -> None:
+    good = LabelSet(digests(30), SEVERAL * 5)
+    assert find_problems(good) == []
+    rare = find_problems(LabelSet(digests(30), (*["a|b", "b", "a"] * 9, "-", "c", "c")))
+    assert [(p.code, p.items) for p in rare] == [("too_few_images", ("c",))]
+    common = find_problems(LabelSet(digests(30), (*["a|b", "a"] * 14, "b", "b")))
+    assert [(p.code, p.items) for p in common] == [("too_few_images", ("a",))]
+
+
+def test_of_several_labels_each_is_looked_for_on_both_sides_of_the_split() -> None:
+    splits = ("train",) * 24 + ("test",) * 6
+    labels = ("a", "b", "-") * 8 + ("c",) * 3 + ("a|b",) * 3
+    found = find_problems(LabelSet(digests(30), labels, None, splits), task="multilabel")
+    assert [(p.code, p.items) for p in found] == [("class_missing_in_split", ("c",))]
+
+
+@pytest.mark.parametrize(("n", "expected"), [(19, {"too_few_images"}), (20, set())])
+def test_numbers_need_twenty_images(n: int, expected: set[str]) -> None:
+    label_set = LabelSet(digests(n), tuple(f"{number}.5" for number in range(n)))
+    assert codes(label_set) == expected
 
 
 @given(columns)

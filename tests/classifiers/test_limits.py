@@ -7,6 +7,7 @@ import pytest
 from classifiers.folds import Plan
 from classifiers.limits import Facts, describe_limits
 from classifiers.statistics import Measure
+from classifiers.tasks import Question
 
 FINE = Measure(value=0.9, low=0.85, high=0.95)
 GROUP_WISE = Plan("group-wise", 5, ())
@@ -14,6 +15,9 @@ GROUP_WISE = Plan("group-wise", 5, ())
 
 def limits(**given: Any) -> str:
     facts: dict[str, Any] = {
+        "question": Question("binary", ("cat", "dog")),
+        "n_images": 200,
+        "leading": "auc",
         "class_counts": {"cat": 100, "dog": 100},
         "n_groups": 60,
         "plan": GROUP_WISE,

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from classifiers.blocks import Block
+from classifiers.boosting import raw_scores, read
+from classifiers.examples import Examples
 from classifiers.folds import make_plan
 from classifiers.mixture import (
     BLOCKS,
@@ -18,17 +20,29 @@ from classifiers.mixture import (
     cross_fitted,
 )
 from classifiers.recipe import Recipe
+from classifiers.tasks import Question, Task
 
 LAYOUT = (Block("penultimate", 0, 12), Block("s.mean", 12, 20), Block("s.std", 20, 28))
-RECIPE = Recipe(feature_fraction=1.0, rounds=60).complete(200, 28, 2)
+RECIPE = Recipe(feature_fraction=1.0, rounds=60).complete(200, 28, 1)
 
 
-def made(y: np.ndarray, informative: slice, how: Any) -> tuple[Mixture, np.ndarray]:
+def made(
+    y: np.ndarray, informative: slice, how: Any, task: Task | None = None
+) -> tuple[Mixture, np.ndarray]:
     """A mixture on noise whose informative columns were given to `how` with the class numbers."""
+    classes = tuple(str(number) for number in range(int(y.max()) + 1))
+    question = Question(task or ("binary" if len(classes) == 2 else "multiclass"), classes)
+    if task == "regression":
+        question = Question(task, ())
     rng = np.random.default_rng(1)
     Z = rng.standard_normal((len(y), 28)).astype(np.float32)
     how(Z[:, informative], y)
-    return Mixture(Z, y, int(y.max()) + 1, LAYOUT, RECIPE), Z
+    labels = [str(number) for number in y.tolist()]
+    if task == "multilabel":
+        labels = ["|".join(map(str, range(number))) or "-" for number in y.tolist()]
+        question = Question(task, classes[:-1])
+    examples = Examples(Z, question.targets(labels), y, np.arange(len(y)), groups_known=False)
+    return Mixture(examples, question, LAYOUT, RECIPE), Z
 
 
 def out_of_fold(
@@ -84,18 +98,22 @@ def test_where_nothing_is_to_be_known_the_priors_stay() -> None:
         assert shares[name] == pytest.approx(prior / sum(PRIORS.values()), abs=0.15)
 
 
-@pytest.mark.parametrize("n_classes", [2, 3])
-def test_the_fitted_mixture_scores_as_its_parts_do_together(n_classes: int) -> None:
+@pytest.mark.parametrize(
+    ("task", "n_classes"),
+    [("binary", 2), ("multiclass", 3), ("multilabel", 4), ("ordinal", 4), ("regression", 4)],
+)
+def test_the_fitted_mixture_scores_as_its_parts_do_together(task: Task, n_classes: int) -> None:
     y = np.arange(150) % n_classes
-    mixture, Z = made(y, slice(0, 20), shifted)
+    mixture, Z = made(y, slice(0, 20), shifted, task)
     scores, _ = out_of_fold(mixture, y)
     choice = choose(scores, mixture, np.arange(150))
     mixed = mixture.fit(choice, lambda _: None)
     rows = np.arange(150)
     parts = mixture.score(rows, rows, lambda _: None)
     expected = sum(s.factor * parts[s.part][s.strength] for s in choice.shares)
-    own = Z @ mixed.linear + mixed.intercept + mixed.tree_factor * parts[TREES][0]
-    assert own == pytest.approx(expected, abs=1e-3)
+    raw = raw_scores(read(mixed.text), Z, mixture.targets.shape[1])
+    own = Z @ mixed.linear + mixed.intercept + mixed.tree_factor * raw
+    assert own == pytest.approx(mixture.in_units(expected), abs=1e-3)
 
 
 def test_choices_for_a_fold_are_made_without_its_own_labels() -> None:

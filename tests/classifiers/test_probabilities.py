@@ -1,4 +1,4 @@
-"""Raw scores of heads side by side become probabilities, each head's for itself."""
+"""Raw scores of heads side by side become answers, each head's for itself."""
 
 import numpy as np
 import numpy.typing as npt
@@ -6,28 +6,76 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit, softmax
 
-from classifiers.probabilities import to_probabilities
+from classifiers.probabilities import (
+    CLASSES,
+    EACH,
+    GRADES,
+    NUMBER,
+    answer_sizes,
+    log_odds,
+    to_answers,
+)
 
 Float64 = npt.NDArray[np.float64]
 
-heads = st.lists(st.sampled_from([1, 3, 4]), min_size=1, max_size=5)
+heads = st.lists(
+    st.sampled_from(
+        [
+            *((1, CLASSES), (3, CLASSES), (4, CLASSES), (1, NUMBER)),
+            *((2, EACH), (5, EACH), (2, GRADES), (4, GRADES)),
+        ]
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+def answer(raw: Float64, link: int) -> Float64:
+    """What the scores of one head mean, by other people's functions."""
+    if link == NUMBER:
+        return raw
+    if link == EACH:
+        return np.asarray(expit(raw))
+    if link == CLASSES:
+        both = np.hstack([np.zeros_like(raw), raw]) if raw.shape[1] == 1 else raw
+        return np.asarray(softmax(both, axis=1))
+    above = expit(raw)
+    falling = np.minimum.accumulate(above, axis=1)
+    rising = np.maximum.accumulate(above[:, ::-1], axis=1)[:, ::-1]
+    ends = np.ones((len(raw), 1))
+    edges = np.hstack([ends, (falling + rising) / 2, 0 * ends])
+    return -np.diff(edges, axis=1)
 
 
 @given(heads, st.integers(0, 4), st.integers(0, 1000), st.sampled_from([1.0, 30.0, 1e4]))
-def test_one_output_is_a_log_odds_and_several_are_softmax(
-    outputs: list[int], n_images: int, seed: int, size: float
+def test_each_head_is_answered_by_its_own_link(
+    asked: list[tuple[int, int]], n_images: int, seed: int, size: float
 ) -> None:
-    raw = size * np.random.default_rng(seed).standard_normal((n_images, sum(outputs)))
-    found = to_probabilities(raw, np.array(outputs))
-    source = target = 0
-    for n_outputs in outputs:
-        part = raw[:, source : source + n_outputs]
-        p = found[:, target : target + max(n_outputs, 2)]
-        expected = (
-            softmax(part, axis=1) if n_outputs > 1 else np.hstack([1 - expit(part), expit(part)])
-        )
-        np.testing.assert_allclose(p, expected, rtol=1e-9, atol=1e-12)
-        np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-12)
-        source += n_outputs
-        target += max(n_outputs, 2)
-    assert target == found.shape[1]
+    outputs, links = np.array(asked).T
+    raw = size * np.random.default_rng(seed).standard_normal((n_images, int(outputs.sum())))
+    found = to_answers(raw, outputs, links)
+    stops = np.cumsum(answer_sizes(outputs, links))
+    starts = np.cumsum(outputs)
+    for n_outputs, link, start, stop, n in zip(
+        outputs, links, starts, stops, answer_sizes(outputs, links), strict=True
+    ):
+        own = found[:, stop - n : stop]
+        expected = answer(raw[:, start - n_outputs : start], link)
+        np.testing.assert_allclose(own, expected, rtol=1e-9, atol=1e-12)
+        if link in (CLASSES, GRADES):
+            np.testing.assert_allclose(own.sum(axis=1), 1, rtol=1e-12)
+            assert (own >= 0).all()
+    assert stops[-1] == found.shape[1]
+
+
+@given(st.lists(st.floats(-20, 20), min_size=1, max_size=5))
+def test_grades_whose_scores_fall_are_plain_differences(scores: list[float]) -> None:
+    raw = np.sort(np.array([scores]))[:, ::-1]
+    found = to_answers(raw, np.array([raw.shape[1]]), np.array([GRADES]))
+    above = found[:, :0:-1].cumsum(axis=1)[:, ::-1]
+    np.testing.assert_allclose(above, expit(raw), atol=1e-12)
+
+
+def test_log_odds_undo_the_logistic_function_and_stay_finite() -> None:
+    np.testing.assert_allclose(log_odds(expit(np.linspace(-9, 9, 7))), np.linspace(-9, 9, 7))
+    assert np.isfinite(log_odds(np.array([0.0, 1.0]))).all()

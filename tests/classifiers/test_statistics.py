@@ -1,5 +1,7 @@
 """Figures agree with scikit-learn's, and their intervals hold what they promise at small n."""
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -9,6 +11,7 @@ from scipy.stats import norm
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from classifiers.statistics import Pass, Scored, auc, balanced_accuracy, cv_sharing
+from classifiers.tasks import Question
 
 Float64 = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -23,7 +26,11 @@ def scored(
 ) -> Scored:
     fold = np.zeros_like(y) if fold is None else fold
     groups = np.arange(y.size) if groups is None else groups
-    return Scored(y, groups, (Pass(fold, probabilities),), sharing)
+    k = probabilities.shape[1]
+    classes = tuple(str(number) for number in range(k))
+    question = Question("binary" if k == 2 else "multiclass", classes)
+    targets = question.targets([str(number) for number in y.tolist()])
+    return Scored(question, targets, groups, (Pass(fold, probabilities),), sharing)
 
 
 def binary(y: IntArray, scores: Float64, **given: IntArray) -> Scored:
@@ -121,7 +128,7 @@ def test_sharing_images_between_models_widens_the_interval() -> None:
     y = np.tile([0, 1], 30)
     scores = y + np.random.default_rng(0).standard_normal(60)
     given = binary(y, scores)
-    shared = Scored(given.y, given.groups, given.passes, cv_sharing(5, 1))
+    shared = replace(given, sharing=cv_sharing(5, 1))
     narrow, wide = auc(given), auc(shared)
     assert narrow is not None
     assert wide is not None

@@ -11,6 +11,7 @@ import pytest
 
 from classifiers.labels import LabelSet
 from classifiers.suspects import find_suspects, rows_of
+from classifiers.tasks import Question
 from classifiers.training import learn
 
 N, DIM, FLIPPED = 200, 24, 20
@@ -49,13 +50,13 @@ def test_of_ten_per_cent_wrong_labels_most_are_in_the_first_tenth(n_classes: int
     blocks = [("penultimate", 0, DIM)]
     head = learn(X, label_set, name="h", space_id="s", blocks=blocks)
 
-    found = find_suspects(head.arrays["out_of_fold"], head.arrays["true_classes"])
+    found = find_suspects(head.arrays["out_of_fold"], head.arrays["truth"], head.card.question)
     row_of = rows_of(label_set)
     looked_at = {s.row for s in found[:FLIPPED]}
     hits = [i for i in wrong if row_of[digests[i]] in looked_at]
     assert len(hits) >= 0.8 * FLIPPED
     number_of = {row_of[d]: i for i, d in enumerate(digests)}
-    right = [s.likely == true[number_of[s.row]] for s in found[:10]]
+    right = [s.likely == f"class {true[number_of[s.row]]}" for s in found[:10]]
     assert sum(right) >= 9, "what it looks like is mostly what it is"
 
 
@@ -91,19 +92,42 @@ def test_the_row_of_an_image_is_that_of_its_answer_and_a_test_image_has_none() -
     assert set(rows) == set(digests[12:])
     assert sorted(rows.values()) == list(range(len(head.arrays["out_of_fold"])))
     label_of = dict(zip(digests, labels, strict=True))
-    known = head.arrays["true_classes"]
+    known = head.card.question.numbers(head.arrays["truth"])
     assert all(head.classes[known[row]] == label_of[d] for d, row in rows.items())
 
 
 def test_only_contradicted_labels_are_named_the_least_likely_label_first() -> None:
     p = [[0.9, 0.1, 0.0], [0.2, 0.5, 0.3], [0.1, 0.1, 0.8], [0.5, 0.5, 0.0], [0.0, 0.6, 0.4]]
-    found = find_suspects(np.array(p, np.float32), np.array([0, 2, 0, 1, 2], np.int32))
+    question = Question("multiclass", ("a", "b", "c"))
+    found = find_suspects(np.array(p, np.float32), question.targets("acabc"), question)
     assert [(s.row, s.likely, round(s.score, 3)) for s in found] == [
-        (2, 2, 0.1),
-        (1, 1, 0.3),
-        (4, 1, 0.4),
+        (2, "c", 0.1),
+        (1, "b", 0.3),
+        (4, "b", 0.4),
     ]
 
 
 def test_no_answers_no_suspects() -> None:
-    assert find_suspects(np.zeros((0, 2)), np.zeros(0, np.int32)) == []
+    question = Question("binary", ("a", "b"))
+    assert find_suspects(np.zeros((0, 2)), np.zeros((0, 1)), question) == []
+
+
+def test_of_several_labels_one_that_is_missing_or_too_many_is_named() -> None:
+    question = Question("multilabel", ("a", "b"))
+    p = np.array([[0.9, 0.8], [0.9, 0.1], [0.3, 0.2], [0.6, 0.95]])
+    found = find_suspects(p, question.targets(["a", "a", "a|b", "-"]), question)
+    assert [(s.row, s.likely, round(s.score, 3)) for s in found] == [
+        (3, "a|b", 0.05),
+        (0, "a|b", 0.2),
+        (2, "-", 0.2),
+    ]
+
+
+def test_of_numbers_the_tenth_that_is_furthest_off_is_named() -> None:
+    values = np.arange(20.0)
+    answers = values + np.array([0.1] * 18 + [-7.0, 4.0])
+    found = find_suspects(answers[:, None], values[:, None], Question("regression", ()))
+    assert [(s.row, s.likely, round(s.score, 3)) for s in found] == [
+        (18, "11", 0.05),
+        (19, "23", 0.1),
+    ]

@@ -12,7 +12,6 @@ import pytest
 from made_heads import LAYOUT, QUICK, WIDTH, alternating, digests, taught, vectors
 
 from classifiers.errors import (
-    BadRecipe,
     LabelProblems,
     NoSignal,
     SpaceMismatch,
@@ -40,7 +39,7 @@ def test_ten_images_of_a_class_are_enough_for_what_is_easy(classes: tuple[str, .
     unseen = alternating(classes, 100)
     noise = np.random.default_rng(5).standard_normal((len(unseen), WIDTH)) / np.sqrt(WIDTH)
     X = vectors(unseen, 3.0) - vectors(unseen, 0.0) + noise.astype(np.float32)
-    p = head.probabilities(X)
+    p = head.answers(X)
     right = np.array([classes.index(label) for label in unseen])
     assert np.mean(p.argmax(axis=1) == right) > 0.9
     assert p[np.arange(len(right)), right].mean() > 0.6
@@ -98,7 +97,7 @@ def test_a_head_without_signal_may_be_had_and_says_so() -> None:
     assert not head.card.signal
     assert head.card.limits[0].startswith("This head learnt nothing")
     refused = caught.value.card
-    fitted = {"files": {}, "tree_factor": refused.tree_factor, "novelty": refused.novelty}
+    fitted = {"files": {}, "tree_factors": refused.tree_factors, "novelty": refused.novelty}
     assert replace(head.card, **fitted) == refused
     assert f"AUC {auc_of(head.card)[0]:.2f}" in str(caught.value)
 
@@ -148,7 +147,7 @@ def test_images_kept_aside_are_looked_at_once_at_the_end() -> None:
     assert (again.card.metrics, again.card.baseline) == (head.card.metrics, head.card.baseline)
     assert again.arrays["out_of_fold"].tobytes() == head.arrays["out_of_fold"].tobytes()
     assert again.card.metrics_test != head.card.metrics_test
-    p = head.probabilities(EASY[40:]).argmax(axis=1)
+    p = head.answers(EASY[40:]).argmax(axis=1)
     accuracy = np.mean(p == [label == "dog" for label in CATS[40:]])
     assert head.card.metrics_test["balanced_accuracy"]["value"] == pytest.approx(accuracy, abs=1e-6)
 
@@ -268,11 +267,11 @@ def test_a_matrix_of_another_shape_is_refused(change: Callable[[Any], Any]) -> N
         taught(change(EASY), CATS)
 
 
-@pytest.mark.parametrize("task", ["multiclass", "regression"])
+@pytest.mark.parametrize("task", ["multiclass", "ordinal", "regression", "guess"])
 def test_a_task_that_the_labels_are_not_is_refused(task: str) -> None:
-    with pytest.raises(BadRecipe) as caught:
+    with pytest.raises(LabelProblems) as caught:
         taught(EASY, CATS, task=task)
-    assert caught.value.option == "task"
+    assert "task_misfit" in [problem.code for problem in caught.value.problems]
 
 
 def test_bad_labels_are_refused_before_anything_is_learnt() -> None:

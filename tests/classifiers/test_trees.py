@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_heads import small_head
 
+from classifiers.boosting import objective_line
 from classifiers.trees import BadText, Trees, canonical, parse
 
 HEAD = small_head()
@@ -20,7 +21,7 @@ FIRST_TREE = LINES.index("Tree=0")
 
 
 def read(text: str) -> Trees:
-    return parse(text, COLUMNS_SEEN, 1)
+    return parse(text, COLUMNS_SEEN, 1, "binary sigmoid:1")
 
 
 def with_line(key: str, value: str) -> str:
@@ -46,7 +47,7 @@ def words(key: str) -> list[str]:
 def test_the_trees_are_those_that_lightgbm_dumps(kind: str, n_outputs: int) -> None:
     head = any_head(kind, n_outputs, 0)
     dumped = lightgbm.Booster(model_str=head.text).dump_model()["tree_info"]
-    trees = parse(head.text, COLUMNS, n_outputs)
+    trees = parse(head.text, COLUMNS, n_outputs, objective_line(head.card.question))
     assert len(dumped) == trees.roots.size
 
     def same(place: int, node: dict[str, object]) -> None:
@@ -170,7 +171,7 @@ def test_sizes_that_lie_are_refused() -> None:
 @pytest.mark.parametrize(("n_columns", "n_outputs"), [(COLUMNS_SEEN + 1, 1), (COLUMNS_SEEN, 3)])
 def test_a_text_for_other_columns_or_outputs_is_refused(n_columns: int, n_outputs: int) -> None:
     with pytest.raises(BadText):
-        parse(TEXT, n_columns, n_outputs)
+        parse(TEXT, n_columns, n_outputs, "binary sigmoid:1")
 
 
 @settings(max_examples=500)
@@ -184,7 +185,7 @@ def test_a_text_changed_anywhere_is_refused_or_still_a_forest(seed: int, changes
             "0123456789-+.e =\n\x00azé", k=random_.randint(0, 2)
         )
     try:
-        trees = parse("".join(characters), COLUMNS_SEEN, 1)
+        trees = parse("".join(characters), COLUMNS_SEEN, 1, "binary sigmoid:1")
     except BadText:
         return
     assert trees.column.min() >= 0

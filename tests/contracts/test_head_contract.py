@@ -20,7 +20,7 @@ Float64 = npt.NDArray[np.float64]
 
 
 def alone(head: Head) -> tuple[Callable[[Float32], Float64], Callable[[Float32], Float64]]:
-    return head.raw, head.probabilities
+    return head.raw, head.answers
 
 
 def in_a_forest(head: Head) -> tuple[Callable[[Float32], Float64], Callable[[Float32], Float64]]:
@@ -28,7 +28,7 @@ def in_a_forest(head: Head) -> tuple[Callable[[Float32], Float64], Callable[[Flo
     same_space = head.card.width == WIDTH
     forest = Forest([*others, head, *others] if same_space else [head, head])
     slot = 2 if same_space else 1
-    return lambda X: forest.raw(X, [slot])[0], lambda X: forest.probabilities(X, [slot])[0]
+    return lambda X: forest.raw(X, [slot])[0], lambda X: forest.answers(X, [slot])[0]
 
 
 SCORERS = pytest.mark.parametrize("score", [alone, in_a_forest])
@@ -85,7 +85,7 @@ def test_probabilities_are_those_of_the_linear_part_and_the_trees_together(
     _, probabilities = score(head)
     columns = head.card.scaling.scale(X)
     base = columns.astype(float) @ head.arrays["linear"].T.astype(float) + head.arrays["intercept"]
-    z = base + head.card.tree_factor * lightgbm_says(head, X)
+    z = base + np.array(head.card.tree_factors) * lightgbm_says(head, X)
     z = np.concatenate([np.zeros_like(z), z], axis=1) if z.shape[1] == 1 else z
     expected = np.exp(z - z.max(axis=1, keepdims=True))
     expected /= expected.sum(axis=1, keepdims=True)

@@ -86,7 +86,7 @@ def test_what_cannot_be_learnt_from_is_refused_with_every_reason(http: Http) -> 
         {"name": "h"},
         {"name": "a b", "dataset": "colour"},
         {"name": "\ud800", "dataset": "colour"},
-        {"name": "h", "dataset": "colour", "task": "regression"},
+        {"name": "h", "dataset": "colour", "task": "guess"},
         {"name": "h", "dataset": "colour", "options": {"sede": 1}},
         {"name": "h", "dataset": "colour", "options": {"seed": -1}},
         {"name": "h", "dataset": "colour", "extra": 1},

@@ -57,7 +57,7 @@ def drops(head: Head, image: UInt8, covers: np.ndarray) -> np.ndarray:
     covered = np.stack([image] * (len(covers) + 1))
     for picture, cover in zip(covered, covers, strict=False):
         picture[np.kron(cover, np.ones((PATCH, PATCH), bool))] = image.mean(axis=(0, 1))
-    p = head.probabilities(TOY.run(covered).matrix())
+    p = head.answers(TOY.run(covered).matrix())
     answer = int(p[-1].argmax())
     score = np.log(p[:, answer] / p[:, 1 - answer])
     return np.asarray(score[-1] - score[:-1])

@@ -36,7 +36,7 @@ def subject(taught_home: Path, shared_http: Http) -> Subject:
     product = shared_http.product
     entry = product.catalog.heads.entry("default", "colour")
     head = product.workspaces["default"].zoo.load(entry.versions[0].artefact)
-    p, y = head.arrays["out_of_fold"], head.arrays["true_classes"]
+    p, y = head.arrays["out_of_fold"], head.arrays["truth"]
     return Subject("colour", 1, "colour", entry.versions[0].artefact, head.card, p, y)
 
 
@@ -54,9 +54,10 @@ def many_classes(subject: Subject, k: int) -> Subject:
         classes=names,
         class_counts=dict.fromkeys(names, 10),
         n_images=len(y),
+        tree_factors=(1.0,) * k,
         confusion=tuple(map(tuple, confusion.tolist())),
     )
-    return replace(subject, card=card, probabilities=p, truth=y)
+    return replace(subject, card=card, answers=p, truth=np.eye(k)[y])
 
 
 def parsed(page: str) -> ET.Element:
@@ -198,7 +199,7 @@ def test_pictures_say_in_words_what_they_show(subject: Subject) -> None:
 def test_probabilities_that_were_corrected_are_shown_before_and_after(subject: Subject) -> None:
     found = subject.card.calibration
     raw = replace(found, reliability_before=({**found.reliability[0], "claimed": 0.123},))
-    changed = replace(raw, rule=replace(found.rule, method="affine"), error_before=0.321)
+    changed = replace(raw, rules=(replace(found.rules[0], method="affine"),), error_before=0.321)
     page = write_report(replace(subject, card=replace(subject.card, calibration=changed)))
     assert "raw: error 0.321" in page
     assert "claimed 0.12," in page
@@ -207,7 +208,7 @@ def test_probabilities_that_were_corrected_are_shown_before_and_after(subject: S
 
 def test_the_curve_of_two_classes_is_that_of_the_second(subject: Subject) -> None:
     p = np.array([[0.7, 0.3], [0.2, 0.8], [0.6, 0.4], [0.5, 0.5]], np.float32)
-    page = write_report(replace(subject, probabilities=p, truth=np.array([0, 1, 1, 0], np.int32)))
+    page = write_report(replace(subject, answers=p, truth=np.array([[0.0], [1], [1], [0]])))
     assert f"{subject.card.classes[1]}: 0.750" in page
     assert "chance" in page
     sure = section(page, "How sure it was of the truth")
@@ -276,9 +277,9 @@ def test_intervals_of_rates_are_those_of_scipy(found: int) -> None:
 
 def test_sizes_of_prediction_sets_are_counted() -> None:
     p = np.array([[0.9, 0.1], [0.5, 0.5], [0.45, 0.55], [0.2, 0.8]], np.float32)
-    sizes = set_sizes(p, np.array([0, 1, 0, 0], np.int32), 0.5)
+    sizes = set_sizes(p, np.array([0, 1, 0, 0]), 0.5)
     assert (sizes.none, sizes.one, sizes.several, sizes.truth) == (0, 0.75, 0.25, 0.5)
-    assert set_sizes(p, np.array([0, 1, 0, 0], np.int32), 0.85).none == 0.75
+    assert set_sizes(p, np.array([0, 1, 0, 0]), 0.85).none == 0.75
 
 
 def test_clients_give_the_page_of_the_champion_or_of_one_version(home: Path) -> None:

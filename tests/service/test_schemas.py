@@ -54,7 +54,7 @@ def test_defaults_are_those_of_the_contract() -> None:
         (schemas.CompareRequest, "backbones", ["toy"] * 8, ["toy"] * 9),
         (schemas.CompareRequest, "backbones", ["timm/resnet50.a1_in1k"], ["../x"]),
         (schemas.CompareOptions, "seed", 0, -1),
-        (schemas.LearnRequest, "task", "multiclass", "regression"),
+        (schemas.LearnRequest, "task", "regression", "guess"),
     ],
 )
 def test_limits_are_those_of_the_contract(

@@ -38,7 +38,7 @@ def test_heads_are_asked_for_by_reference_and_each_error_stays_with_its_head(
 def test_a_packed_answer_is_that_of_each_head_alone(product: Product) -> None:
     served, X = product.served(W), matrix(product)
     asked = served.ask(None)
-    for packed, one in zip(served.probabilities(X, asked), asked, strict=True):
+    for packed, one in zip(served.answers(X, asked), asked, strict=True):
         np.testing.assert_array_equal(packed, one.alone(X))
         assert packed.shape == (len(X), 2)
 
@@ -46,10 +46,10 @@ def test_a_packed_answer_is_that_of_each_head_alone(product: Product) -> None:
 def test_a_head_deleted_between_finding_and_asking_still_answers(product: Product) -> None:
     served, X = product.served(W), matrix(product)
     asked = served.ask(None)
-    before = served.probabilities(X, asked)
+    before = served.answers(X, asked)
     heads.delete_head(product, W, "colour")
     assert [a.name for a in served.ask(None)] == ["is-red"]
-    for was, now in zip(before, served.probabilities(X, asked), strict=True):
+    for was, now in zip(before, served.answers(X, asked), strict=True):
         np.testing.assert_allclose(was, now)
 
 

@@ -99,10 +99,10 @@ async def chunks(*parts: bytes) -> AsyncIterator[bytes]:
         yield part
 
 
-def teach(product: Product, head: str, dataset: str, **options: Any) -> Job:
+def teach(product: Product, head: str, dataset: str, task: str = "auto", **options: Any) -> Job:
     """Trains a head in this process; the job as it ended."""
     asked = LearnOptions(**options)
-    request_learning(product, "default", name=head, dataset=dataset, task="auto", options=asked)
+    request_learning(product, "default", name=head, dataset=dataset, task=task, options=asked)
     return work(product)[-1]
 
 

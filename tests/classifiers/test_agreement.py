@@ -1,0 +1,109 @@
+"""Figures of grades and numbers agree with scikit-learn's, and their intervals keep their word."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import spearmanr
+from sklearn.metrics import cohen_kappa_score, r2_score
+
+from classifiers.agreement import kappa, mean_absolute_error, r_squared, spearman
+from classifiers.statistics import Pass, Scored
+from classifiers.tasks import Question
+
+Float64 = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+
+def numbers(truth: Float64, given: Float64, fold: IntArray | None = None) -> Scored:
+    fold = np.zeros(len(truth), np.int64) if fold is None else fold
+    once = Pass(fold, given[:, None])
+    return Scored(Question("regression", ()), truth[:, None], np.arange(len(truth)), (once,))
+
+
+def grades(truth: IntArray, given: IntArray, groups: IntArray | None = None) -> Scored:
+    question = Question("ordinal", tuple("01234"))
+    targets = question.targets([str(number) for number in truth.tolist()])
+    once = Pass(np.zeros(len(truth), np.int64), np.eye(5)[given])
+    return Scored(question, targets, np.arange(len(truth)) if groups is None else groups, (once,))
+
+
+pairs = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=6, max_size=40)
+
+
+@given(pairs)
+def test_figures_of_grades_are_scikit_learns(drawn: list[tuple[int, int]]) -> None:
+    truth, said = np.array(drawn).T
+    found = kappa(grades(truth, said))
+    if len(set(truth.tolist()) | set(said.tolist())) > 1:
+        expected = cohen_kappa_score(truth, said, weights="quadratic", labels=range(5))
+        assert found.value == pytest.approx(expected)
+    assert found.low <= found.value <= found.high
+    error = mean_absolute_error(grades(truth, said))
+    assert error.value == pytest.approx(np.abs(truth - said).mean())
+    assert 0 <= error.low <= error.value < error.high
+
+
+@given(st.lists(st.tuples(st.integers(-50, 50), st.integers(-50, 50)), min_size=6, max_size=40))
+def test_figures_of_numbers_are_scikit_learns(drawn: list[tuple[int, int]]) -> None:
+    truth, said = np.array(drawn, np.float64).T
+    found = r_squared(numbers(truth + 1e6, said + 1e6))
+    if np.ptp(truth):
+        assert found.value == pytest.approx(r2_score(truth, said))
+    ranks = spearman(numbers(truth, said))
+    assert ranks is not None
+    if np.ptp(truth) and np.ptp(said):
+        assert ranks.value == pytest.approx(spearmanr(truth, said).statistic)
+    assert ranks.low <= ranks.value <= ranks.high
+
+
+def test_ranks_are_those_among_images_held_out_together() -> None:
+    truth, fold = np.arange(8.0), np.repeat([0, 1], 4)
+    said = np.array([0.0, 1, 2, 3, -9, -8, -7, -6])
+    together, apart = spearman(numbers(truth, said)), spearman(numbers(truth, said, fold))
+    assert together is not None
+    assert apart is not None
+    assert (together.value < 0, apart.value) == (True, pytest.approx(1))
+
+
+@pytest.mark.parametrize("n", [10, 40, 160])
+def test_grades_that_are_all_right_have_an_interval_that_shrinks_with_n(n: int) -> None:
+    truth = np.arange(n) % 5
+    found = mean_absolute_error(grades(truth, truth))
+    assert (found.value, found.low) == (0, 0)
+    assert 1 / n < found.high < 4 / n
+    assert 0.5 < kappa(grades(truth, truth)).low < 1
+
+
+def test_images_of_few_groups_have_the_interval_of_few_images() -> None:
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(12), 10)
+    truth = rng.integers(0, 5, 120)
+    said = np.clip(truth + rng.integers(-2, 3, 12)[groups], 0, 4)
+    alone, tied = kappa(grades(truth, said)), kappa(grades(truth, said, groups))
+    assert tied.high - tied.low > 1.5 * (alone.high - alone.low)
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.5, 1.0])
+def test_intervals_hold_the_truth_as_often_as_they_say(slope: float) -> None:
+    rng = np.random.default_rng(1)
+    n, runs = 40, 300
+    share = slope**2 / (1 + slope**2) if slope else -(0.1**2)
+    rho = 6 / np.pi * np.arcsin(np.sqrt(max(share, 0)) / 2)
+    inside = np.zeros(2)
+    for _ in range(runs):
+        seen = rng.standard_normal(n)
+        scored = numbers(slope * seen + rng.standard_normal(n), (slope or 0.1) * seen)
+        ranks, explained = spearman(scored), r_squared(scored)
+        assert ranks is not None
+        inside += [ranks.low <= rho <= ranks.high, explained.low <= share <= explained.high]
+    assert 0.92 <= inside[0] / runs <= 0.99
+    assert inside[1] / runs >= 0.9
+
+
+def test_the_p_value_of_chance_is_small_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(2)
+    drawn = [spearman(numbers(*rng.standard_normal((2, 30)))) for _ in range(600)]
+    small = [one.p_value < 0.05 for one in drawn if one is not None]
+    assert 0.03 < np.mean(small) < 0.07
