@@ -85,8 +85,7 @@ def learn(  # noqa: PLR0913  a head is made of this much
         NoSignal: if nothing was learnt and that is not allowed.
     """
     tell = progress or _silent
-    tell("checking labels", 0.0)
-    lesson = prepare(X, label_set, (task, order), blocks, recipe)
+    lesson = _checked(X, label_set, (task, order), blocks, recipe, tell)
     with one_blas_thread():
         mixture = lesson.mixture()
         evaluation = _evaluate(lesson, mixture, threads, tell)
@@ -111,10 +110,21 @@ def assess(
     The arguments, what is raised and the figures are those of `learn`.
     """
     tell = progress or _silent
-    tell("checking labels", 0.0)
-    lesson = prepare(X, label_set, (AUTO, ()), blocks, recipe)
+    lesson = _checked(X, label_set, (AUTO, ()), blocks, recipe, tell)
     with one_blas_thread():
         return _evaluate(lesson, lesson.mixture(), threads, tell)
+
+
+def _checked(
+    X: Float32,
+    label_set: LabelSet,
+    asked: tuple[str, Sequence[str]],
+    blocks: Sequence[tuple[str, int, int]],
+    recipe: Recipe,
+    tell: Progress,
+) -> Lesson:
+    tell("checking labels", 0.0)
+    return prepare(X, label_set, asked, blocks, recipe)
 
 
 def _evaluate(lesson: Lesson, mixture: Mixture, threads: int, tell: Progress) -> Evaluation:

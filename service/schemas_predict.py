@@ -1,5 +1,7 @@
 """The shapes of what a prediction answers; `schemas` has those of everything else."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.schemas import Problem

@@ -112,15 +112,19 @@ def head_of(booster: lightgbm.Booster, n_columns: int, n_outputs: int) -> Head:
         limits=(),
         warnings=(),
     )
-    arrays: dict[str, npt.NDArray[Any]] = {
+    return Head.assemble(card, canonical(booster.model_to_string()), _arrays(card, novelty))
+
+
+def _arrays(card: Card, novelty: Novelty) -> dict[str, npt.NDArray[Any]]:
+    n_outputs, n_columns = card.n_outputs, card.width
+    return {
         "linear": np.zeros((n_outputs, n_columns), np.float32),
         "intercept": np.zeros(n_outputs),
         "column_means": np.zeros(n_columns, np.float32),
         **{f"novelty_{name}": array for name, array in novelty.to_arrays().items()},
-        "out_of_fold": np.zeros((2, len(classes)), np.float32),
+        "out_of_fold": np.zeros((2, len(card.classes)), np.float32),
         "truth": np.eye(2, n_outputs),
     }
-    return Head.assemble(card, canonical(booster.model_to_string()), arrays)
 
 
 def resealed(files: Mapping[str, bytes]) -> dict[str, bytes]:
