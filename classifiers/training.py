@@ -58,10 +58,9 @@ def learn(  # noqa: PLR0913  a head is made of this much
     threads: int = 1,
     created: str | None = None,
 ) -> Head:
-    """Evaluate and train a head.
+    """Evaluate and train a head. Images of split "test" are looked at once, at the very end.
 
-    The same images, labels and recipe give the same model text, whatever the order of rows and
-    the number of threads. Images of split "test" are looked at once, after everything else.
+    Equal images, labels and recipes give equal heads, whatever the order of rows and the threads.
 
     Args:
         X: float32 (n_images, width), a row per image of the label set, raw values.
@@ -81,11 +80,10 @@ def learn(  # noqa: PLR0913  a head is made of this much
     Raises:
         LabelProblems: if the label set has errors, or X values that are no numbers.
         SpaceMismatch: if X has not the columns of `blocks`, or not a row per image.
-        BadRecipe: if the recipe does not suit the data.
+        BadRecipe: if the recipe does not suit X.
         NoSignal: if nothing was learnt and that is not allowed.
     """
-    tell = progress or _silent
-    lesson = _checked(X, label_set, (task, order), blocks, recipe, tell)
+    lesson = _checked(X, label_set, (task, order), blocks, recipe, tell := progress or _silent)
     with one_blas_thread():
         mixture = lesson.mixture()
         evaluation = _evaluate(lesson, mixture, threads, tell)

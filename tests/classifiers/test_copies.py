@@ -119,7 +119,7 @@ def test_a_handful_of_images_is_no_reason_to_fail(count: int) -> None:
 def test_groups_that_share_copies_become_one() -> None:
     groups = np.array([0, 0, 1, 1, 2, 3, 4])
     Z, y = np.zeros((7, 1), np.float32), np.zeros(7, np.int64)
-    examples = Examples(Z, y, groups, groups_known=True)
+    examples = Examples(Z, np.zeros((7, 1)), y, groups, groups_known=True)
     kept = examples.keeping_together([(1, 2), (3, 4, 99), (6, 99)])
     assert kept.groups.tolist() == [0, 0, 0, 0, 0, 1, 2]
     assert kept.n_groups == 3
@@ -149,7 +149,7 @@ def test_on_meaningless_labels_copies_do_not_make_a_head_look_good() -> None:
 
 
 def test_they_would_if_they_were_not_kept_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("classifiers.training.find_copies", lambda _: [])
+    monkeypatch.setattr("classifiers.lesson.find_copies", lambda _: [])
     found = cards()
     assert all(card.metrics["auc"]["low"] > 0.6 and card.signal for card in found)
 
