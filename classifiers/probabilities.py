@@ -84,10 +84,18 @@ def _spread(raw: Any, n_outputs: Any, links: Any, answers: Any) -> None:  # noqa
         source, target = 0, 0
         for head in range(n_outputs.size):
             outputs = n_outputs[head]
+            if links[head] == CLASSES and outputs == 1:
+                # Without a view of its own: most heads are like this, and there may be hundreds.
+                top = max(0.0, raw[row, source])
+                first, second = np.exp(-top), np.exp(raw[row, source] - top)
+                answers[row, target] = first / (first + second)
+                answers[row, target + 1] = second / (first + second)
+                source, target = source + 1, target + 2
+                continue
             scores = raw[row, source : source + outputs]
             source += outputs
             if links[head] == CLASSES:
-                size = max(outputs, 2)
+                size = outputs
                 _softmax(scores, answers[row, target : target + size])
             elif links[head] == GRADES:
                 size = outputs + 1
@@ -109,15 +117,11 @@ def _logistic(score: Any) -> Any:  # noqa: ANN401  numba's own types
 
 @numba.njit(cache=True, nogil=True)
 def _softmax(scores: Any, probabilities: Any) -> None:  # noqa: ANN401  numba's own types
-    top = 0.0 if scores.size == 1 else scores[0]
-    for output in range(scores.size):
+    top = scores[0]
+    for output in range(1, scores.size):
         top = max(top, scores[output])
-    if scores.size == 1:
-        probabilities[0] = np.exp(-top)
-        probabilities[1] = np.exp(scores[0] - top)
-    else:
-        for output in range(scores.size):
-            probabilities[output] = np.exp(scores[output] - top)
+    for output in range(scores.size):
+        probabilities[output] = np.exp(scores[output] - top)
     total = 0.0
     for number in range(probabilities.size):
         total += probabilities[number]

@@ -8,8 +8,9 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from classifiers.next_labels import rank_candidates
+from classifiers.next_labels import choices, rank_candidates
 from classifiers.novelty import unit_rows
+from classifiers.tasks import Question
 
 Float32 = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
@@ -116,3 +117,12 @@ def test_a_head_learns_more_from_what_is_listed_than_from_images_drawn_by_lot() 
     )
     assert chosen.mean() > lot.mean() + 0.005, (chosen, lot)
     assert lot.mean() > reverse.mean() + 0.005, (lot, reverse)
+
+
+def test_of_several_labels_the_least_sure_decides_and_numbers_are_all_alike() -> None:
+    p = np.array([[0.9, 0.45], [0.2, 0.99]])
+    several = choices(p, Question("multilabel", ("a", "b")))
+    np.testing.assert_allclose(several, [[0.45, 0.55], [0.2, 0.8]])
+    assert choices(p, Question("binary", ("a", "b"))) is p
+    alike = choices(np.array([[7.0], [900.0]]), Question("regression", ()))
+    assert (alike == 0.5).all()

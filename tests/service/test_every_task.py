@@ -202,6 +202,19 @@ def test_grades_that_are_words_are_learnt_in_their_order(http: Http) -> None:
     assert card_of(http, "words")["metrics"] == card_of(http, "ordinal")["metrics"]
 
 
+@pytest.mark.parametrize("task", LABELS)
+def test_an_unlabelled_image_of_any_task_is_proposed_with_its_answer(http: Http, task: str) -> None:
+    bare = digest(shade(1)[0])
+    unlabelled = {"labels": [{"digest": bare, "label": None}]}
+    assert http.put(f"/v1/datasets/{task}/labels", json=unlabelled).status_code == 200
+    (found,) = http.get(f"/v1/heads/{task}/versions/1/next").json()["images"]
+    body = {"digests": [bare], "heads": [task]}
+    (said,) = http.post("/v1/predict", json=body).json()["results"][0]["predictions"]
+    assert (found["digest"], found["label"]) == (bare, said["label"])
+    assert found["probabilities"] == pytest.approx(said["probabilities"])
+    assert ("uncertain" in found["why"]) == said["abstains"]
+
+
 @pytest.fixture
 def own_logs() -> Iterator[None]:
     """Keeps from other tests that a command logs to a stream which is closed after it."""
