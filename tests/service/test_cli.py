@@ -386,7 +386,7 @@ def test_erasing_takes_a_digest_or_the_file_itself(
         ("predict", "x.png", "--evidence", "21"),
         ("search", "x.png", "-k", "0"),
         ("learn", "h"),
-        ("learn", "h", "f", "--task", "regression"),
+        ("learn", "h", "f", "--task", "guess"),
         ("heads", "promote", "h"),
         ("heads", "promote", "h@latest"),
         ("serve", "--port", "70000"),
