@@ -7,7 +7,7 @@ ROUNDS ?= 100
 INPUTS ?= 100000
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test lint types tests torture fuzz docs lock clean
+.PHONY: help install run demo test lint types tests torture fuzz bench docs lock clean
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -46,6 +46,9 @@ torture: $(INSTALLED) ## kill the service ROUNDS times under load, and record it
 
 fuzz: $(INSTALLED) ## give every reader INPUTS damaged inputs, and record it
 	$(BIN)/python tests/torture/fuzz_readers.py --inputs $(INPUTS) --record docs/reliability.json
+
+bench: $(INSTALLED) ## measure the product beside rivals, and write docs/performance.md
+	$(BIN)/python -m benchmarks.speed --page docs/performance.md
 
 docs: $(INSTALLED) ## write the generated pages of the reference
 	$(BIN)/python docs/tools/reference.py

@@ -1,0 +1,89 @@
+"""`python -m benchmarks.speed`: measures the roads, keeps what was found, writes the page."""
+
+import argparse
+import importlib
+import signal
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from benchmarks.speed import machine, page
+from benchmarks.speed.bench import Bench
+from benchmarks.speed.child import ROOT
+from benchmarks.speed.images import Images
+from benchmarks.speed.measuring import Finding, Journal
+
+ROADS = (
+    "embedding",
+    "cold",
+    "sizes",
+    "known",
+    "forest",
+    "answers",
+    "registering",
+    "ingesting",
+    "searching",
+    "starting",
+    "opening",
+    "workers",
+)
+"""Modules of `roads/`, in the order of the page."""
+
+
+def main() -> int:
+    """Runs the command line."""
+    asked = _arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that servers are ended first
+    found = asked.cache / f"found{'-quick' if asked.quick else ''}.jsonl"
+    journal = Journal(found)
+    if not asked.render:
+        _measure(asked, journal)
+    if asked.page is not None:
+        page.write(journal, asked.page)
+        print(f"Written to {asked.page}.")
+    missed = [e["says"] for e in journal.entries if e["kind"] == "finding" and _missed(e)]
+    print(f"{len(missed)} targets not met." if missed else "Every target that was judged is met.")
+    return 0
+
+
+def _measure(asked: argparse.Namespace, journal: Journal) -> None:
+    about = machine.described(quick=asked.quick)
+    if not about["idle"]:
+        print(f"The machine is not idle (load {about['load']:.1f}): the page will say so.")
+    images = Images(asked.images, about["unix"])
+    for name in asked.only or ROADS:
+        road = importlib.import_module(f"benchmarks.speed.roads.{name}")
+        print(f"{name}: {(road.__doc__ or name).splitlines()[0]}", flush=True)
+        begun = time.monotonic()
+        journal.begin(road.ROAD)
+        with ExitStack() as stack:
+            road.measure(Bench(asked.quick, asked.cache, images, journal, stack))
+        print(f"    took {time.monotonic() - begun:.0f} s", flush=True)
+    journal.put({**about, "roads": asked.only or list(ROADS)})
+
+
+def _missed(entry: dict[str, object]) -> bool:
+    return Finding(**{k: v for k, v in entry.items() if k != "kind"}).met is False  # type: ignore[arg-type]
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser("benchmarks.speed", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="small sizes: only to see it work")
+    parser.add_argument("--only", action="append", choices=ROADS, help="this road; repeatable")
+    parser.add_argument("--images", type=Path, help="a folder of JPEGs to use, not made-up ones")
+    parser.add_argument("--page", type=Path, help="write the page here, pictures beside it")
+    parser.add_argument(
+        "--render", action="store_true", help="measure nothing, only write the page"
+    )
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        default=ROOT / "build" / "bench",
+        help="folder of what was found and of the converted backbone",
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,44 @@
+"""What a run was made on, and whether the machine was idle. Reads; changes nothing."""
+
+import os
+import platform
+import time
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+LIBRARIES = ("openvino", "torch", "lightgbm", "faiss-cpu", "bentoml", "fastapi", "deltalake")
+
+IDLE_LOAD = 0.3
+"""Load averages above this, when a run begins, mean that others use the machine too."""
+
+WATCHED_S = 3.0
+
+
+def described(*, quick: bool) -> dict[str, Any]:
+    """The entry of a run: machine, date, versions, and how busy it was before anything began."""
+    busy = psutil.cpu_percent(interval=WATCHED_S)
+    return {
+        "kind": "run",
+        "quick": quick,
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30),
+        "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
+        "versions": {name: version(name) for name in LIBRARIES},
+        "load": os.getloadavg()[0],
+        "busy_percent": busy,
+        "idle": os.getloadavg()[0] < IDLE_LOAD and busy < 100 * IDLE_LOAD,
+        "unix": int(time.time()),
+    }
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or "unknown processor"

@@ -1,0 +1,175 @@
+"""Parts of the product as programs, each in a process of its own: what roads compare."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.speed.homes import digest_of, store_vectors
+from features.engine import open_engine
+from features.images import decode
+from features.store import FeatureStore
+from service.product import DEFAULT_WORKSPACE
+from service.settings import Settings
+from service.wiring import build
+
+AHEAD = 16
+"""Images decoded while as many are in the backbone."""
+
+
+class Floor:
+    """Decode and forward, in this process, with nothing around them: no road can be faster.
+
+    Args:
+        engines: folder of converted backbones.
+        files: JPEGs, taken in turn.
+        threads: that decode, and that the backbone uses.
+    """
+
+    def __init__(self, engines: str, files: list[str], threads: int) -> None:
+        self._engine = open_engine(cache=Path(engines), device="cpu", threads=threads)
+        self._files = [Path(file).read_bytes() for file in files]
+        self._pool = ThreadPoolExecutor(threads)
+
+    def __call__(self, images: int, *, lone: bool = False) -> dict[str, Any]:
+        """Seconds for so many images; `lone`: of each, decoded and run one by one."""
+        some = [self._files[number % len(self._files)] for number in range(images)]
+        return {"seconds": [self._one(data) for data in some]} if lone else self._all(some)
+
+    def _one(self, data: bytes) -> float:
+        start = time.perf_counter()
+        self._engine.run(self._decode(data)[np.newaxis])
+        return time.perf_counter() - start
+
+    def _all(self, some: list[bytes]) -> dict[str, Any]:
+        start = time.perf_counter()
+        batches = [some[at : at + AHEAD] for at in range(0, len(some), AHEAD)]
+        ahead = [self._pool.submit(self._decode, data) for data in batches[0]]
+        for following in [*batches[1:], []]:
+            pixels = np.stack([decoded.result() for decoded in ahead])
+            ahead = [self._pool.submit(self._decode, data) for data in following]
+            self._engine.run(pixels)
+        return {"total": time.perf_counter() - start}
+
+    def _decode(self, data: bytes) -> Any:  # noqa: ANN401  uint8 (size, size, 3)
+        return decode(data, self._engine.space.preprocessing)
+
+
+class Embedding:
+    """The engine on pixels: float32 vectors of the penultimate layer and of all stages."""
+
+    def __init__(self, engines: str) -> None:
+        self._engine = open_engine(cache=Path(engines), device="cpu")
+
+    def __call__(self, batch: int, images: int) -> float:
+        """Seconds an image, in such batches."""
+        size = self._engine.space.preprocessing.size
+        pixels = np.random.default_rng(0).integers(0, 256, (batch, size, size, 3), np.uint8)
+        start = time.perf_counter()
+        for _ in range(max(1, images // batch)):
+            self._engine.run(pixels)
+        return (time.perf_counter() - start) / (max(1, images // batch) * batch)
+
+
+class Vectors:
+    """What the engine sees in given pixels."""
+
+    def __init__(self, engines: str) -> None:
+        self._engine = open_engine(cache=Path(engines), device="cpu")
+
+    def __call__(self, pixels: str) -> list[list[float]]:
+        """Vectors of the uint8 (n, 224, 224, 3) pixels in a file."""
+        found: list[list[float]] = self._engine.run(
+            np.load(pixels, allow_pickle=False)
+        ).embeddings.tolist()
+        return found
+
+
+class Decoding:
+    """The product's rule from bytes to pixels."""
+
+    def __init__(self, engines: str, files: list[str]) -> None:
+        engine = open_engine(cache=Path(engines), device="cpu")
+        engine.close()
+        self._preprocessing = engine.space.preprocessing
+        self._files = [Path(file).read_bytes() for file in files]
+
+    def __call__(self) -> float:
+        """Seconds an image, one after the other."""
+        start = time.perf_counter()
+        for data in self._files:
+            decode(data, self._preprocessing)
+        return (time.perf_counter() - start) / len(self._files)
+
+
+class Search:
+    """A feature store of made-up vectors.
+
+    Args:
+        engines: folder of converted backbones.
+        folder: of the store; filled if it is new.
+        count: vectors in it.
+        queries: a file of float32 (n, dim).
+    """
+
+    def __init__(self, engines: str, folder: str, count: int, queries: str) -> None:
+        engine = open_engine(cache=Path(engines), device="cpu")
+        engine.close()
+        place = Path(folder)
+        begun = time.perf_counter()
+        self._store = FeatureStore(str(place / "records"), place / "index", engine.space)
+        self.opened_s = time.perf_counter() - begun
+        if not len(self._store):
+            store_vectors(self._store, count)
+            self._store.compact()
+        self._queries = np.load(queries, allow_pickle=False)
+        self._number = {digest_of(number): number for number in range(count)}
+
+    def __call__(self, k: int, first: int, count: int) -> dict[str, Any]:
+        """Seconds of each query, and what was found for each."""
+        seconds, found = [], []
+        for query in self._queries[first : first + count]:
+            start = time.perf_counter()
+            hits = self._store.search(query, k)
+            seconds.append(time.perf_counter() - start)
+            found.append([self._number[hit.digest] for hit in hits])
+        return {"seconds": seconds, "found": found, "opened_s": self.opened_s}
+
+
+class Heads:
+    """The product on a home with many heads, asked about one known image, without HTTP."""
+
+    def __init__(self, home: str) -> None:
+        self._product = build(Settings(home=Path(home), device="cpu"))
+
+    def __call__(self, heads: int, times: int) -> list[float]:
+        """Seconds of each answer of so many heads."""
+        from service.workflows.predict import predict_digests
+
+        names = [f"head-{number:05}" for number in range(heads)]
+        seconds = []
+        for _ in range(times):
+            start = time.perf_counter()
+            predict_digests(self._product, DEFAULT_WORKSPACE, [digest_of(0)], names)
+            seconds.append(time.perf_counter() - start)
+        return seconds
+
+
+class Opening:
+    """A store that another process has filled."""
+
+    def __init__(self, engines: str, folder: str) -> None:
+        engine = open_engine(cache=Path(engines), device="cpu")
+        engine.close()
+        self._space, self._place = engine.space, Path(folder)
+
+    def __call__(self) -> float:
+        """Seconds from opening it to the first look-up."""
+        start = time.perf_counter()
+        store = FeatureStore(str(self._place / "records"), self._place / "index", self._space)
+        found = store.get([digest_of(0)])
+        seconds = time.perf_counter() - start
+        assert found
+        return seconds

@@ -1,0 +1,148 @@
+"""`docs/performance.md` and its pictures, written from what a run found. Measures nothing."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks.speed.measuring import Curve, Finding, Journal, bound, median, short, spread
+from benchmarks.speed.picture import drawn
+
+Entry = dict[str, Any]
+
+INTRODUCTION = """\
+# Performance
+
+How fast the product is beside what people would write instead, and how close to what the machine
+can do. `make bench` measures all of it again and writes this page; `benchmarks/speed/` has the
+programs, one file for each road.
+
+Programs that are compared take turns within one run. A ratio is taken turn by turn; what stands
+here is its median, and in brackets its quartiles. A *floor* is the work that no program can avoid,
+in one process with nothing around it. Clients send whole requests over kept-alive connections, and
+what they use of the processor counts against every server alike.
+"""
+
+RIVALS = """\
+## Who it is measured against
+
+*BentoML + torch eager*: a service with adaptive batching; evaluation and inference mode,
+channels_last, PIL and torchvision's transforms, `LGBMClassifier.predict_proba` for each head.
+*FastAPI + torch eager*: the same under uvicorn, in a blocking route. *FAISS IndexFlatIP* and
+*LanceDB*: every vector looked at, as the product does. *Empty endpoint*: a route that reads the
+same body and answers something as long, mounted as the product is. *Floor*: decode and forward in
+one process, the next images decoded while the backbone runs.
+"""
+
+NOT_IDLE = """\
+**The machine was not idle when some of this was measured (load {}).** Torch's threads wait for each
+other and lose more to busy neighbours than the product does: ratios to torch are then too good.
+Measure again on an idle machine."""
+
+QUICK = """\
+**Some of this is of a quick run, at small sizes: it shows that the programs work, and no more.**"""
+
+VERDICTS = {True: "met", False: "**not met**", None: ""}
+
+
+def write(journal: Journal, page: Path) -> None:
+    """Writes the page, and its pictures into the folder `pictures` beside it."""
+    pictures = page.parent / "pictures"
+    pictures.mkdir(parents=True, exist_ok=True)
+    parts = [INTRODUCTION, _machine(journal), _findings(journal), RIVALS, _series(journal)]
+    page.write_text("\n".join([*parts, *_curves(journal, pictures)]).rstrip() + "\n")
+
+
+def _of(journal: Journal, kind: str) -> list[Entry]:
+    return [
+        {k: v for k, v in e.items() if k != "kind"} for e in journal.entries if e["kind"] == kind
+    ]
+
+
+def _machine(journal: Journal) -> str:
+    runs = _of(journal, "run")
+    newest = runs[-1]
+    versions = ", ".join(f"{name} {number}" for name, number in newest["versions"].items())
+    about = (
+        f"{newest['processor']}, {newest['cores']} cores, {newest['memory_gib']} GiB; "
+        f"{newest['system']}; {versions}. Measured {newest['date']}."
+    )
+    lines = ["## The machine", "", about]
+    if busy := [f"{run['load']:.1f}" for run in runs if not run["idle"]]:
+        lines += ["", NOT_IDLE.format(", ".join(busy))]
+    if any(run["quick"] for run in runs):
+        lines += ["", QUICK]
+    return "\n".join([*lines, ""])
+
+
+def _findings(journal: Journal) -> str:
+    lines = [
+        "## What must be reached",
+        "",
+        "| road | what | median (quartiles) | must be | |",
+        "|---|---|--:|---|---|",
+    ]
+    for entry in _of(journal, "finding"):
+        found = Finding(**entry)
+        lines.append(
+            f"| {found.road} | {found.says} | {_value(found)} | {bound(found)} "
+            f"| {VERDICTS[found.met]}{' ' if found.values and found.note else ''}"
+            f"{found.note if found.values else ''} |"
+        )
+    return "\n".join([*lines, ""])
+
+
+def _value(found: Finding) -> str:
+    if not found.values:
+        return found.note
+    low, high = spread(found.values)
+    middle = f"{short(median(found.values))} {found.unit}".rstrip()
+    return middle if len(found.values) == 1 else f"{middle} ({short(low)} to {short(high)})"
+
+
+def _series(journal: Journal) -> str:
+    lines = [
+        "## What each program took",
+        "",
+        "| road | program | median | quartiles |",
+        "|---|---|--:|--:|",
+    ]
+    for entry in _of(journal, "series"):
+        if not entry["curve"]:
+            low, high = spread(entry["values"])
+            middle = f"{short(median(entry['values']))} {entry['unit']}"
+            ends = f"{short(low)} to {short(high)}"
+            lines.append(f"| {entry['road']} | {entry['program']} | {middle} | {ends} |")
+    return "\n".join([*lines, ""])
+
+
+def _curves(journal: Journal, pictures: Path) -> Iterator[str]:
+    points = [entry for entry in _of(journal, "series") if entry["curve"]]
+    yield "## How cost grows\n"
+    for entry in _of(journal, "curve"):
+        curve = Curve(**entry)
+        lines: dict[str, list[tuple[float, float]]] = {}
+        for point in points:
+            if point["curve"] == curve.name:
+                place = (max(point["x"], LEAST), median(point["values"]))
+                lines.setdefault(point["program"], []).append(place)
+        if not lines:
+            continue
+        name = f"speed-{curve.name}.svg"
+        (pictures / name).write_text(f"{drawn(curve, lines)}\n")
+        slopes = "; ".join(f"{program} {_slope(line)}" for program, line in lines.items())
+        yield f"### {curve.title}\n\n![{curve.title}](pictures/{name})\n"
+        yield f"Measured: {slopes}.\n\nExpected: {curve.explains}\n"
+
+
+LEAST = 0.1
+"""Where a logarithmic axis begins."""
+
+
+def _slope(line: list[tuple[float, float]]) -> str:
+    """First and last point in words, with the exponent between them: 1 is in step, 0 is flat."""
+    (x0, y0), (x1, y1) = min(line), max(line)
+    if x0 == x1:
+        return f"{short(y0)} at {short(x0)}"
+    exponent = math.log(y1 / y0) / math.log(x1 / x0)
+    return f"{short(y0)} at {short(x0)} to {short(y1)} at {short(x1)} (exponent {exponent:.2f})"

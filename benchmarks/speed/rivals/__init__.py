@@ -1,0 +1,1 @@
+"""What a capable user would write after reading the documentation of those libraries."""

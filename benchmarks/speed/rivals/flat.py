@@ -1,0 +1,76 @@
+"""Search as one writes it with FAISS (a flat index) or LanceDB (a table without an index).
+
+Both look at every vector: exact, like the product's.
+"""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.speed.homes import made_vectors
+
+Float32 = npt.NDArray[np.float32]
+
+
+class Faiss:
+    """`IndexFlatIP` over vectors of length 1.
+
+    Args:
+        width: of the made-up rows, of which the first `dim` numbers are searched.
+        dim: of the vectors.
+        count: how many.
+        queries: a file of float32 (n, dim).
+    """
+
+    def __init__(self, width: int, dim: int, count: int, queries: str) -> None:
+        import faiss
+
+        self._index = faiss.IndexFlatIP(dim)
+        for _, part in made_vectors(width, count):
+            self._index.add(_units(part[:, :dim]))
+        self._queries = _units(np.load(queries, allow_pickle=False))
+
+    def __call__(self, k: int, first: int, count: int) -> dict[str, Any]:
+        """Seconds of each query, and what was found for each."""
+        seconds, found = [], []
+        for query in self._queries[first : first + count]:
+            start = time.perf_counter()
+            _, rows = self._index.search(query[np.newaxis], k)
+            seconds.append(time.perf_counter() - start)
+            found.append(rows[0].tolist())
+        return {"seconds": seconds, "found": found}
+
+
+class Lance:
+    """A LanceDB table in a folder; the other arguments are those of `Faiss`."""
+
+    def __init__(self, width: int, dim: int, count: int, queries: str, folder: str) -> None:
+        import lancedb
+        import pyarrow as pa
+
+        kind = pa.schema([("number", pa.int64()), ("vector", pa.list_(pa.float32(), dim))])
+        self._table = lancedb.connect(Path(folder)).create_table("vectors", schema=kind)
+        for start, part in made_vectors(width, count):
+            numbers = pa.array(range(start, start + len(part)))
+            flat = pa.array(_units(part[:, :dim]).reshape(-1))
+            vectors = pa.FixedSizeListArray.from_arrays(flat, dim)
+            self._table.add(pa.table([numbers, vectors], schema=kind))
+        self._queries = _units(np.load(queries, allow_pickle=False))
+
+    def __call__(self, k: int, first: int, count: int) -> dict[str, Any]:
+        """Seconds of each query, and what was found for each."""
+        seconds, found = [], []
+        for query in self._queries[first : first + count]:
+            start = time.perf_counter()
+            hits = self._table.search(query).distance_type("cosine").limit(k).to_arrow()
+            seconds.append(time.perf_counter() - start)
+            found.append(hits["number"].to_pylist())
+        return {"seconds": seconds, "found": found}
+
+
+def _units(vectors: Float32) -> Float32:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.ascontiguousarray(vectors / lengths, np.float32)

@@ -1,0 +1,129 @@
+"""`penultimate ingest` of a folder: beside its floor, its memory over time, and cut short."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from benchmarks.speed.bench import FLOOR, OURS, Bench
+from benchmarks.speed.child import ROOT
+from benchmarks.speed.homes import space
+from benchmarks.speed.images import write_all
+from benchmarks.speed.measuring import Curve, Finding, Turns, median, ratio
+from benchmarks.speed.roads.cold import floor_of
+from features.store import FeatureStore
+
+ROAD = "ingest"
+
+LOOK_EVERY_S = 0.25
+
+CURVE = Curve(
+    "memory",
+    "Memory while a folder is ingested",
+    "seconds since the start",
+    "resident MiB",
+    "files are read, embedded and written 64 at a time, so the line rises while the backbone is "
+    "loaded and then stays, however many files there are. What grows with the store is the index "
+    "of digests, some hundred bytes an image.",
+)
+
+
+@dataclass
+class Ingest:
+    """One run of the command.
+
+    Args:
+        seconds: until it ended.
+        memory: (seconds, MiB) as it went.
+        answer: what it printed, where it came so far.
+    """
+
+    seconds: float
+    memory: list[tuple[float, float]]
+    answer: dict[str, Any]
+
+
+def measure(bench: Bench) -> None:
+    """Measures speed, memory, and what an interruption loses."""
+    count, times = bench.pick(10_000, 300), bench.pick(2, 2)
+    jpegs = bench.images.jpegs(count)
+    folder = write_all(bench.folder / "images", jpegs)
+    floor = floor_of(bench, jpegs[:512])
+    runs: list[Ingest] = []
+    turns: Turns = {OURS: [], FLOOR: []}
+    for number in range(times):
+        runs.append(run(bench.home(f"home-{number}"), folder))
+        turns[OURS].append(count / runs[-1].seconds)
+        turns[FLOOR].append(count / float(floor(images=count)["total"]))
+    bench.keep(ROAD, "images/s", turns)
+    says = f"{count:,} JPEGs, the whole command, times the floor of decode and forward"
+    bench.journal.add(Finding(ROAD, says, ratio(turns[OURS], turns[FLOOR]), target=0.9))
+    _judge_memory(bench, runs)
+    _interrupt(bench, folder, count, runs[0].seconds)
+
+
+def run(home: Path, folder: Path, *, killed_after_s: float | None = None) -> Ingest:
+    """Runs the command, or as much of it as it is left time for."""
+    printed = home.parent / f"{home.name}.json"
+    memory = []
+    begun = time.monotonic()
+    with printed.open("wb") as output:
+        process = psutil.Popen(
+            [sys.executable, "-m", "service.cli", "ingest", "measured", str(folder), "--json"],
+            env={**os.environ, "PENULTIMATE_HOME": str(home), "PYTHONPATH": str(ROOT)},
+            cwd=ROOT,
+            stdout=output,
+            stderr=subprocess.DEVNULL,
+        )
+    try:
+        while process.poll() is None:
+            passed = time.monotonic() - begun
+            memory.append((passed, process.memory_info().rss / 2**20))
+            if killed_after_s is not None and passed > killed_after_s:
+                process.kill()
+            time.sleep(LOOK_EVERY_S)
+    finally:
+        process.kill()
+        process.wait()
+    seconds = time.monotonic() - begun
+    if killed_after_s is None and process.returncode:
+        raise SystemExit(f"penultimate ingest has failed with {process.returncode}.")
+    return Ingest(seconds, memory, json.loads(printed.read_bytes() or b"{}"))
+
+
+def _judge_memory(bench: Bench, runs: list[Ingest]) -> None:
+    bench.journal.add(CURVE)
+    for passed, mib in runs[0].memory[:: max(1, len(runs[0].memory) // 60)]:
+        bench.keep(ROAD, "MiB", {OURS: [mib]}, CURVE.name, passed)
+    growth = []
+    for one in runs:
+        levels = [mib for _, mib in one.memory]
+        quarter = max(1, len(levels) // 4)
+        growth.append(max(levels[-quarter:]) / median(levels[quarter : 2 * quarter] or levels))
+    says = "most memory in the last quarter of the time, times that in the second"
+    bench.journal.add(Finding(ROAD, says, growth, target=1.1, at_least=False))
+
+
+def _interrupt(bench: Bench, folder: Path, count: int, whole_s: float) -> None:
+    """Kills it half-way, starts it again, and counts."""
+    home = bench.home("interrupted")
+    run(home, folder, killed_after_s=whole_s / 2)
+    after = run(home, folder)
+    known, added = after.answer["known"], after.answer["added"]
+    place = next((home / "records" / "default").iterdir())
+    store = FeatureStore(
+        str(place), home / "index" / "default" / place.name, space(Path(bench.engines()))
+    )
+    stored = len(store)
+    store.close()
+    says = f"killed half-way and started again ({known:,} known then): images in the dataset"
+    kept = (known + added) / count
+    bench.journal.add(Finding(ROAD, f"{says}, of those sent", [kept], unit="", target=1))
+    says = "records after that, of the images sent: 1 is each exactly once"
+    bench.journal.add(Finding(ROAD, says, [stored / count], unit="", target=1))
