@@ -23,11 +23,14 @@ class Faiss:
         dim: of the vectors.
         count: how many.
         queries: a file of float32 (n, dim).
+        threads: that one search may use; 0 for all, as it comes.
     """
 
-    def __init__(self, width: int, dim: int, count: int, queries: str) -> None:
+    def __init__(self, width: int, dim: int, count: int, queries: str, threads: int) -> None:
         import faiss
 
+        if threads:
+            faiss.omp_set_num_threads(threads)
         self._index = faiss.IndexFlatIP(dim)
         for _, part in made_vectors(width, count):
             self._index.add(_units(part[:, :dim]))
@@ -45,7 +48,7 @@ class Faiss:
 
 
 class Lance:
-    """A LanceDB table in a folder; the other arguments are those of `Faiss`."""
+    """A LanceDB table in a folder, with every thread it likes; otherwise as `Faiss`."""
 
     def __init__(self, width: int, dim: int, count: int, queries: str, folder: str) -> None:
         import lancedb

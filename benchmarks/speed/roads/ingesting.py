@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,9 +88,11 @@ def run(home: Path, folder: Path, *, killed_after_s: float | None = None) -> Ing
             memory.append((passed, process.memory_info().rss / 2**20))
             if killed_after_s is not None and passed > killed_after_s:
                 process.kill()
+                break
             time.sleep(LOOK_EVERY_S)
     finally:
-        process.kill()
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
         process.wait()
     seconds = time.monotonic() - begun
     if killed_after_s is None and process.returncode:

@@ -16,6 +16,7 @@ from benchmarks.speed.measuring import Curve, Finding, median, ratio, taking_tur
 ROAD = "search"
 
 FAISS, LANCE = "FAISS IndexFlatIP", "LanceDB, no index"
+FAISS_ONE = f"{FAISS}, one thread"
 K = 10
 JUDGED = 100_000
 GIB_PER_MILLION = 40
@@ -62,9 +63,10 @@ def _measure(bench: Bench, count: int) -> None:
     bench.keep(ROAD, "ms", turns, CURVE.name, count)
     if count != bench.pick(JUDGED, 10_000):
         return
-    says = f"median time of a search of {count:,} vectors, times {FAISS}'s"
+    best = min((FAISS, FAISS_ONE), key=lambda name: median(turns[name]))
+    says = f"median time of a search of {count:,} vectors, times {best}'s"
     bench.journal.add(
-        Finding(ROAD, says, ratio(turns[OURS], turns[FAISS]), target=1.1, at_least=False)
+        Finding(ROAD, says, ratio(turns[OURS], turns[best]), target=1.1, at_least=False)
     )
     says = f"found the same {K} as {FAISS} (share of queries)"
     same = [float(set(a) == set(b)) for a, b in zip(found[OURS], found[FAISS], strict=True)]
@@ -89,7 +91,8 @@ def _programs(bench: Bench, count: int, queries: int) -> dict[str, Child]:
     folder = str(bench.folder / f"store-{count}")
     programs = {
         OURS: bench.child("ours:Search", engines=bench.engines(), folder=folder, **told),
-        FAISS: bench.child("rivals.flat:Faiss", **shape, **told),
+        FAISS: bench.child("rivals.flat:Faiss", **shape, **told, threads=0),
+        FAISS_ONE: bench.child("rivals.flat:Faiss", **shape, **told, threads=1),
     }
     if importlib.util.find_spec("lancedb") and count <= JUDGED:
         place = str(bench.folder / f"lance-{count}")
