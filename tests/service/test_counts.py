@@ -1,6 +1,7 @@
 """What a request may cost, in things that can be counted: the same on every machine, at any load.
 
-A slower machine passes, a second look at an image does not. `benchmarks/speed` has the milliseconds.
+A slower machine passes, a second look at an image does not. The milliseconds are in
+`benchmarks/speed`.
 """
 
 import gc
