@@ -165,7 +165,10 @@ class Embedder:
         finally:
             with self._lock:
                 self._attended -= 1
-                self._lock.notify_all()
+                if self._closed:
+                    # Only `close` waits for this; the writer, woken each time, would take turns
+                    # with every answer.
+                    self._lock.notify_all()
 
     def _embed(
         self, contents: Mapping[str, bytes], store: "FeatureStore | None", remember: Remember

@@ -7,6 +7,7 @@ import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from benchmarks.speed import machine, page
 from benchmarks.speed.bench import Bench
@@ -52,14 +53,16 @@ def _measure(asked: argparse.Namespace, journal: Journal) -> None:
     if not about["idle"]:
         print(f"The machine is not idle (load {about['load']:.1f}): the page will say so.")
     images = Images(asked.images, about["unix"])
-    for name in asked.only or ROADS:
-        road = importlib.import_module(f"benchmarks.speed.roads.{name}")
-        print(f"{name}: {(road.__doc__ or name).splitlines()[0]}", flush=True)
-        begun = time.monotonic()
-        journal.begin(road.ROAD)
-        with ExitStack() as stack:
-            road.measure(Bench(asked.quick, asked.cache, images, journal, stack))
-        print(f"    took {time.monotonic() - begun:.0f} s", flush=True)
+    with TemporaryDirectory(prefix="penultimate-bench-") as templates:
+        for name in asked.only or ROADS:
+            road = importlib.import_module(f"benchmarks.speed.roads.{name}")
+            print(f"{name}: {(road.__doc__ or name).splitlines()[0]}", flush=True)
+            begun = time.monotonic()
+            journal.begin(road.ROAD)
+            with ExitStack() as stack:
+                shared = (asked.quick, asked.cache, images, Path(templates), journal)
+                road.measure(Bench(*shared, stack))
+            print(f"    took {time.monotonic() - begun:.0f} s", flush=True)
     journal.put({**about, "roads": asked.only or list(ROADS)})
 
 

@@ -33,6 +33,7 @@ class Bench:
         quick: small sizes, to see that everything works.
         cache: folder that outlives the run: the converted backbone, and what was found.
         images: what is looked at.
+        templates: folder of the homes that roads of this run have asked for.
         journal: what was found.
         stack: ends what was started.
     """
@@ -40,6 +41,7 @@ class Bench:
     quick: bool
     cache: Path
     images: Images
+    templates: Path
     journal: Journal
     stack: ExitStack
 
@@ -66,10 +68,11 @@ class Bench:
 
     def home(self, name: str, *, heads: int = 0, vectors: int = 0) -> Path:
         """A new home of the product, with so many heads and stored vectors."""
-        home = self.folder / name
-        shutil.copytree(homes.engines(self.cache), home / "cache" / "engines")
-        homes.fill(home, heads=heads, vectors=vectors)
-        return home
+        template = self.templates / f"{heads}-heads-{vectors}-vectors"
+        if not template.exists():
+            shutil.copytree(homes.engines(self.cache), template / "cache" / "engines")
+            homes.fill(template, heads=heads, vectors=vectors)
+        return Path(shutil.copytree(template, self.folder / name))
 
     def child(self, target: str, **options: Any) -> Child:  # noqa: ANN401  any JSON
         """A program in a process of its own; see `Child`."""

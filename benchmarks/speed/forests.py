@@ -35,7 +35,7 @@ class Kernel:
         images = np.abs(generator.standard_normal((64, 1, of.width)))
         self._images: list[npt.NDArray[np.float32]] = list(images.astype(np.float32))
         self._columns = [self._heads[0].scaling.scale(image) for image in self._images]
-        self._forest.probabilities(self._images[0])  # compiles the loop
+        self._forest.raw(self._images[0])  # compiles the loop
 
     def __call__(self, what: str, heads: int, times: int) -> Any:  # noqa: ANN401  any JSON
         """What is asked for: seconds of each time, or whether scores are equal."""
@@ -44,10 +44,6 @@ class Kernel:
     def _raw(self, heads: int, times: int) -> list[float]:
         slots = self._slots[:heads]
         return [_timed(self._forest.raw, self._image(n), slots) for n in range(times)]
-
-    def _probabilities(self, heads: int, times: int) -> list[float]:
-        slots = self._slots[:heads]
-        return [_timed(self._forest.probabilities, self._image(n), slots) for n in range(times)]
 
     def _loop(self, heads: int, times: int) -> list[float]:
         boosters = [head.booster for head in self._heads[: min(heads, LONGEST_LOOP)]]

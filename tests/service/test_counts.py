@@ -6,6 +6,7 @@ A slower machine passes, a second look at an image does not. The milliseconds ar
 
 import gc
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from features.keys import digest
 from features.store import FeatureStore
 from features.table import Table
 from features.testing import ToyBackbone
+from features.writer import Writer
 from service.product import DEFAULT_WORKSPACE, Product
 from service.workflows.predict import predict_digests
 
@@ -163,6 +165,17 @@ def test_a_known_image_costs_one_look_up_and_nothing_else(
     assert {name: n for name, n in done.items() if n and name != "query"} == {"look-up": 1}, (
         work.touched
     )
+
+
+def test_a_known_image_wakes_no_thread_that_has_nothing_to_do(
+    http: Http, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Writer, "_is_due", work.counted("woken", Writer._is_due))
+    with work.of_block() as done:
+        for _ in range(5):
+            http.predict(RED)
+        time.sleep(0.1)  # what was woken has its turn
+    assert done["woken"] == 0
 
 
 def test_a_known_digest_costs_the_same(http: Http, work: Work) -> None:

@@ -5,12 +5,11 @@ from functools import partial
 
 from benchmarks.speed.bench import MS, OURS, Bench
 from benchmarks.speed.child import Child
-from benchmarks.speed.measuring import Curve, Finding, Turns, median, ratio, taking_turns
+from benchmarks.speed.measuring import Curve, Finding, median, ratio, taking_turns
 
 ROAD = "many heads, in process"
 
 LOOP = "a loop of Booster.predict"
-WHOLE = f"{OURS}, probabilities"
 LONGEST_LOOP = 1_000
 
 US = 1e6
@@ -48,7 +47,12 @@ def measure(bench: Bench) -> None:
     same = program(what="identical", heads=min(most, 200), times=bench.pick(16, 4))
     says = "raw scores bit-identical to LightGBM's (1: all of them)"
     bench.journal.add(Finding(ROAD, says, [float(same)], unit="", target=1))
-    _per_head(bench, by_heads[1], turns, most)
+    values = [
+        US / MS * (large - small) / (most - 1)
+        for small, large in zip(by_heads[1][OURS], turns[OURS], strict=True)
+    ]
+    says = "each further head, its trees alone"
+    bench.journal.add(Finding(ROAD, says, values, unit="us", target=3, at_least=False))
 
 
 def _programs(program: Child, heads: int, bench: Bench) -> dict[str, Callable[[], float]]:
@@ -56,20 +60,5 @@ def _programs(program: Child, heads: int, bench: Bench) -> dict[str, Callable[[]
         times = max(5, bench.pick(20_000, 2_000) // (heads + 100))
         return MS * median(program(what=what, heads=heads, times=times))
 
-    said = {OURS: "raw", WHOLE: "probabilities"}
-    if heads <= LONGEST_LOOP:
-        said[LOOP] = "loop"
+    said = {OURS: "raw"} | ({LOOP: "loop"} if heads <= LONGEST_LOOP else {})
     return {name: partial(run, what) for name, what in said.items()}
-
-
-def _per_head(bench: Bench, one: Turns, many: Turns, heads: int) -> None:
-    for name, says in (
-        (OURS, "each further head, its trees alone"),
-        (WHOLE, "each further head, its trees, linear base and calibration"),
-    ):
-        values = [
-            US / MS * (large - small) / (heads - 1)
-            for small, large in zip(one[name], many[name], strict=True)
-        ]
-        target = 3.0 if name == OURS else None
-        bench.journal.add(Finding(ROAD, says, values, unit="us", target=target, at_least=False))
