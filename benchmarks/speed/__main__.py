@@ -8,6 +8,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import ModuleType
 
 from benchmarks.speed import machine, page
 from benchmarks.speed.bench import Bench
@@ -41,7 +42,7 @@ def main() -> int:
     if not asked.render:
         _measure(asked, journal)
     if asked.page is not None:
-        page.write(journal, asked.page)
+        page.write(journal, asked.page, [_road(name).ROAD for name in ROADS])
         print(f"Written to {asked.page}.")
     missed = [e["says"] for e in journal.entries if e["kind"] == "finding" and _missed(e)]
     print(f"{len(missed)} targets not met." if missed else "Every target that was judged is met.")
@@ -49,21 +50,27 @@ def main() -> int:
 
 
 def _measure(asked: argparse.Namespace, journal: Journal) -> None:
-    about = machine.described(quick=asked.quick)
-    if not about["idle"]:
-        print(f"The machine is not idle (load {about['load']:.1f}): the page will say so.")
-    images = Images(asked.images, about["unix"])
+    images = Images(asked.images, int(time.time()))
     with TemporaryDirectory(prefix="penultimate-bench-") as templates:
         for name in asked.only or ROADS:
-            road = importlib.import_module(f"benchmarks.speed.roads.{name}")
+            road = _road(name)
             print(f"{name}: {(road.__doc__ or name).splitlines()[0]}", flush=True)
             begun = time.monotonic()
             journal.begin(road.ROAD)
+            about = machine.described(road.ROAD, quick=asked.quick)
+            journal.put(about)
+            if not about["idle"]:
+                print(
+                    f"    others use {about['busy_percent']:.0f} % of the processors: see the page"
+                )
             with ExitStack() as stack:
                 shared = (asked.quick, asked.cache, images, Path(templates), journal)
                 road.measure(Bench(*shared, stack))
             print(f"    took {time.monotonic() - begun:.0f} s", flush=True)
-    journal.put({**about, "roads": asked.only or list(ROADS)})
+
+
+def _road(name: str) -> ModuleType:
+    return importlib.import_module(f"benchmarks.speed.roads.{name}")
 
 
 def _missed(entry: dict[str, object]) -> bool:

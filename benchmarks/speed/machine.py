@@ -2,7 +2,6 @@
 
 import os
 import platform
-import time
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -12,17 +11,21 @@ import psutil
 
 LIBRARIES = ("openvino", "torch", "lightgbm", "faiss-cpu", "bentoml", "fastapi", "deltalake")
 
-IDLE_LOAD = 0.3
-"""Load averages above this, when a run begins, mean that others use the machine too."""
+IDLE_PERCENT = 10.0
+"""Processors busier than this, while nothing of ours runs, are used by others too."""
 
 WATCHED_S = 3.0
 
 
-def described(*, quick: bool) -> dict[str, Any]:
-    """The entry of a run: machine, date, versions, and how busy it was before anything began."""
+def described(road: str, *, quick: bool) -> dict[str, Any]:
+    """The entry of a run: machine, date, versions, and how busy it was before a road began.
+
+    The load average alone would not do: it still has the road before.
+    """
     busy = psutil.cpu_percent(interval=WATCHED_S)
     return {
         "kind": "run",
+        "road": road,
         "quick": quick,
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "processor": _processor(),
@@ -32,8 +35,7 @@ def described(*, quick: bool) -> dict[str, Any]:
         "versions": {name: version(name) for name in LIBRARIES},
         "load": os.getloadavg()[0],
         "busy_percent": busy,
-        "idle": os.getloadavg()[0] < IDLE_LOAD and busy < 100 * IDLE_LOAD,
-        "unix": int(time.time()),
+        "idle": busy < IDLE_PERCENT,
     }
 
 

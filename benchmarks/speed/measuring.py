@@ -71,17 +71,21 @@ class Curve:
     """A picture that series are points of.
 
     Args:
+        road: which road.
         name: what the series call it.
         title: what is drawn.
         x, y: names of the axes, with units.
         explains: why it has this slope, and where it would break on a bigger machine.
+        linear: axes that begin at 0; else they are logarithmic.
     """
 
+    road: str
     name: str
     title: str
     x: str
     y: str
     explains: str
+    linear: bool = False
 
 
 @dataclass
@@ -89,7 +93,7 @@ class Journal:
     """Everything that a run found, one JSON object a line, written as soon as it is known.
 
     Args:
-        path: the file; what an earlier run found of the roads of this one is replaced.
+        path: the file; what an earlier run found of a road stays until it is measured again.
     """
 
     path: Path
@@ -100,8 +104,11 @@ class Journal:
             self.entries = [json.loads(line) for line in self.path.read_text().splitlines()]
 
     def begin(self, road: str) -> None:
-        """Forgets what was found of a road before."""
-        self.entries = [e for e in self.entries if e.get("road") != road]
+        """Forgets what was found of a road and its parts before."""
+        parts = f"{road}, "
+        self.entries = [
+            e for e in self.entries if e["road"] != road and not e["road"].startswith(parts)
+        ]
         self._save()
 
     def add(self, entry: Series | Finding | Curve, **more: Any) -> None:  # noqa: ANN401  any JSON

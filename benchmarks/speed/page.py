@@ -35,9 +35,9 @@ one process, the next images decoded while the backbone runs.
 """
 
 NOT_IDLE = """\
-**The machine was not idle when some of this was measured (load {}).** Torch's threads wait for each
-other and lose more to busy neighbours than the product does: ratios to torch are then too good.
-Measure again on an idle machine."""
+**Others used the machine when some of this was measured: {}.** Torch's threads wait for each other
+and lose more to busy neighbours than the product does: ratios to torch are then too good. Measure
+again on an idle machine."""
 
 QUICK = """\
 **Some of this is of a quick run, at small sizes: it shows that the programs work, and no more.**"""
@@ -45,12 +45,18 @@ QUICK = """\
 VERDICTS = {True: "met", False: "**not met**", None: ""}
 
 
-def write(journal: Journal, page: Path) -> None:
-    """Writes the page, and its pictures into the folder `pictures` beside it."""
+def write(journal: Journal, page: Path, roads: list[str]) -> None:
+    """Writes the page, roads in this order, and its pictures into the folder `pictures` beside it."""
+    journal.entries.sort(key=lambda entry: _place(entry["road"], roads))
     pictures = page.parent / "pictures"
     pictures.mkdir(parents=True, exist_ok=True)
     parts = [INTRODUCTION, _machine(journal), _findings(journal), RIVALS, _series(journal)]
     page.write_text("\n".join([*parts, *_curves(journal, pictures)]).rstrip() + "\n")
+
+
+def _place(road: str, roads: list[str]) -> int:
+    """Where a road, or a part of one, comes."""
+    return next(n for n, name in enumerate(roads) if f"{road}, ".startswith(f"{name}, "))
 
 
 def _of(journal: Journal, kind: str) -> list[Entry]:
@@ -68,7 +74,7 @@ def _machine(journal: Journal) -> str:
         f"{newest['system']}; {versions}. Measured {newest['date']}."
     )
     lines = ["## The machine", "", about]
-    if busy := [f"{run['load']:.1f}" for run in runs if not run["idle"]]:
+    if busy := [f"{run['road']} ({run['busy_percent']:.0f} %)" for run in runs if not run["idle"]]:
         lines += ["", NOT_IDLE.format(", ".join(busy))]
     if any(run["quick"] for run in runs):
         lines += ["", QUICK]
@@ -86,8 +92,7 @@ def _findings(journal: Journal) -> str:
         found = Finding(**entry)
         lines.append(
             f"| {found.road} | {found.says} | {_value(found)} | {bound(found)} "
-            f"| {VERDICTS[found.met]}{' ' if found.values and found.note else ''}"
-            f"{found.note if found.values else ''} |"
+            f"| {'; '.join(filter(None, (VERDICTS[found.met], found.note * bool(found.values))))} |"
         )
     return "\n".join([*lines, ""])
 
@@ -124,25 +129,23 @@ def _curves(journal: Journal, pictures: Path) -> Iterator[str]:
         lines: dict[str, list[tuple[float, float]]] = {}
         for point in points:
             if point["curve"] == curve.name:
-                place = (max(point["x"], LEAST), median(point["values"]))
+                place = (point["x"], median(point["values"]))
                 lines.setdefault(point["program"], []).append(place)
         if not lines:
             continue
         name = f"speed-{curve.name}.svg"
         (pictures / name).write_text(f"{drawn(curve, lines)}\n")
-        slopes = "; ".join(f"{program} {_slope(line)}" for program, line in lines.items())
+        slopes = "; ".join(
+            f"{program} {_slope(line, linear=curve.linear)}" for program, line in lines.items()
+        )
         yield f"### {curve.title}\n\n![{curve.title}](pictures/{name})\n"
         yield f"Measured: {slopes}.\n\nExpected: {curve.explains}\n"
 
 
-LEAST = 0.1
-"""Where a logarithmic axis begins."""
-
-
-def _slope(line: list[tuple[float, float]]) -> str:
+def _slope(line: list[tuple[float, float]], *, linear: bool) -> str:
     """First and last point in words, with the exponent between them: 1 is in step, 0 is flat."""
     (x0, y0), (x1, y1) = min(line), max(line)
     if x0 == x1:
         return f"{short(y0)} at {short(x0)}"
-    exponent = math.log(y1 / y0) / math.log(x1 / x0)
-    return f"{short(y0)} at {short(x0)} to {short(y1)} at {short(x1)} (exponent {exponent:.2f})"
+    ends = f"{short(y0)} at {short(x0)} to {short(y1)} at {short(x1)}"
+    return ends if linear else f"{ends} (exponent {math.log(y1 / y0) / math.log(x1 / x0):.2f})"

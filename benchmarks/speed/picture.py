@@ -1,4 +1,4 @@
-"""A curve as an SVG picture: logarithmic axes, one line for each program. Knows no road."""
+"""A curve as an SVG picture: two axes, one line for each program. Knows no road."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -21,31 +21,40 @@ LINE = 17.0
 
 @dataclass(frozen=True)
 class Axis:
-    """A logarithmic axis.
+    """An axis, logarithmic or from 0.
 
     Args:
         low, high: its ends.
         start, length: where it lies, in pixels; upwards if the length is negative.
+        linear: whether it begins at 0.
     """
 
     low: float
     high: float
     start: float
     length: float
+    linear: bool
 
     @classmethod
-    def over(cls, values: Sequence[float], start: float, length: float) -> "Axis":
+    def over(cls, values: Sequence[float], start: float, length: float, *, linear: bool) -> "Axis":
         """An axis on which all values have room."""
-        low, high = min(values), max(values)
-        return cls(low * 0.85, high * 1.18, start, length)
+        low, high = (0.0, max(values)) if linear else (min(values) * 0.85, max(values) * 1.18)
+        return cls(low, high, start, length, linear)
 
     def at(self, value: float) -> float:
         """Pixels of a value."""
-        share = math.log(value / self.low) / math.log(self.high / self.low)
+        if self.linear:
+            share = value / self.high
+        else:
+            share = math.log(value / self.low) / math.log(self.high / self.low)
         return round(self.start + share * self.length, 1)
 
     def ticks(self) -> list[float]:
         """Round numbers between its ends."""
+        if self.linear:
+            step = 10.0 ** math.floor(math.log10(self.high))
+            step /= 1 if self.high / step > 4 else 4
+            return [step * n for n in range(int(self.high / step) + 1)]
         powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
         steps = (1,) if len(powers) > 3 else (1, 2, 5)
         every = [step * 10.0**power for power in powers for step in steps]
@@ -54,8 +63,15 @@ class Axis:
 
 def drawn(curve: Curve, lines: Mapping[str, Points]) -> Markup:
     """The picture of a curve; lines are (x, y) by program."""
-    across = Axis.over([x for line in lines.values() for x, _ in line], LEFT, WIDTH)
-    up = Axis.over([y for line in lines.values() for _, y in line], ABOVE + HEIGHT, -HEIGHT)
+    across = Axis.over(
+        [x for line in lines.values() for x, _ in line], LEFT, WIDTH, linear=curve.linear
+    )
+    up = Axis.over(
+        [y for line in lines.values() for _, y in line],
+        ABOVE + HEIGHT,
+        -HEIGHT,
+        linear=curve.linear,
+    )
     legend = ABOVE + HEIGHT + BELOW
     whole = (LEFT + WIDTH + RIGHT, legend + LINE * len(lines) + 4)
     said = "; ".join(

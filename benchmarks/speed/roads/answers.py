@@ -19,6 +19,7 @@ US = 1e6
 WORKFLOW = f"{OURS}, without HTTP"
 
 CURVE = Curve(
+    ROAD,
     "answers",
     "One known image, by the number of heads asked",
     "heads",

@@ -14,6 +14,7 @@ ROAD = "embedding"
 EAGER, LAST = "torch eager", "torch eager, channels_last"
 
 CURVE = Curve(
+    ROAD,
     "batch",
     "Embedding, images in one call",
     "images in one call",

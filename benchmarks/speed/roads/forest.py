@@ -15,6 +15,7 @@ LONGEST_LOOP = 1_000
 US = 1e6
 
 CURVE = Curve(
+    ROAD,
     "heads",
     "Heads of 100 trees on one image, one core",
     "heads",

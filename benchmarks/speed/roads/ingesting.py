@@ -25,6 +25,7 @@ ROAD = "ingest"
 LOOK_EVERY_S = 0.25
 
 CURVE = Curve(
+    ROAD,
     "memory",
     "Memory while a folder is ingested",
     "seconds since the start",
@@ -32,6 +33,7 @@ CURVE = Curve(
     "files are read, embedded and written 64 at a time, so the line rises while the backbone is "
     "loaded and then stays, however many files there are. What grows with the store is the index "
     "of digests, some hundred bytes an image.",
+    linear=True,
 )
 
 

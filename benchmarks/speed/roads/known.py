@@ -11,6 +11,7 @@ UVICORN = "empty endpoint, uvicorn alone"
 CLIENTS = 16
 
 CURVE = Curve(
+    ROAD,
     "clients",
     "A known image, by the number of clients",
     "clients",

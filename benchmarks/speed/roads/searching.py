@@ -22,6 +22,7 @@ JUDGED = 100_000
 GIB_PER_MILLION = 40
 
 CURVE = Curve(
+    ROAD,
     "vectors",
     "One search, by the number of vectors",
     "vectors",

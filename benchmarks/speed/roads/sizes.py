@@ -9,6 +9,7 @@ RIVAL = "PIL + torchvision"
 LARGE = 2_000
 
 CURVE = Curve(
+    ROAD,
     "size",
     "From file to pixels, by the size of the JPEG",
     "longer side, pixels",

@@ -12,6 +12,7 @@ CLIENTS = 32
 COLD, KNOWN = f"{OURS}, new images", f"{OURS}, a known image"
 
 CURVE = Curve(
+    ROAD,
     "workers",
     "Answers by the number of workers",
     "workers",
