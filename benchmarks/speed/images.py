@@ -20,6 +20,9 @@ QUALITY = 85
 DIFFERENT = 24
 """Pictures that differ as pictures."""
 
+GRAINS = (4, 8, 16, 32, 64, 128, 256)
+"""Lengths of waves, in pixels, that a made-up picture has; of equal strength, as in nature."""
+
 BOUNDARY = "between-the-parts"
 
 
@@ -57,12 +60,11 @@ class Images:
 def picture(width: int, height: int, seed: int) -> bytes:
     """Make up one JPEG."""
     generator = np.random.default_rng(seed)
-    scales = [_noise(generator, width, height, 2**power) for power in range(2, 9)]
-    grey = sum(scale * 2**power for power, scale in zip(range(2, 9), scales, strict=True))
+    grey = sum(_noise(generator, width, height, grain) for grain in GRAINS) / np.sqrt(len(GRAINS))
     colour = np.stack([_noise(generator, width, height, 64) for _ in range(3)], axis=-1)
-    mixed = np.asarray(grey)[..., np.newaxis] / 160 + 0.7 * colour
-    fine = generator.normal(0, 0.06, (height, width, 1))
-    pixels = np.clip(128 + 70 * (mixed + fine), 0, 255).astype(np.uint8)
+    fine = generator.normal(0, 0.08, (height, width, 1))
+    mixed = np.asarray(grey)[..., np.newaxis] + 0.4 * colour + fine
+    pixels = np.clip(128 + 45 * mixed, 0, 255).astype(np.uint8)
     return encoded(pixels)
 
 
@@ -124,4 +126,4 @@ def _noise(
     """Smooth noise whose waves are about `grain` pixels long: float32 (height, width)."""
     small = generator.normal(size=(height // grain + 2, width // grain + 2)).astype(np.float32)
     whole = Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC)
-    return np.asarray(whole, np.float32) / np.float32(256)
+    return np.asarray(whole, np.float32)

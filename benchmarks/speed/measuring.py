@@ -178,6 +178,11 @@ def short(value: float) -> str:
     return f"{value:,.{decimals}f}"
 
 
+def plain(value: float) -> str:
+    """A place on an axis: whole numbers as they are."""
+    return f"{int(value):,}" if value == int(value) else short(value)
+
+
 def told(finding: Finding) -> str:
     """A finding in one line."""
     if not finding.values:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.speed.measuring import Curve, Finding, Journal, bound, median, short, spread
+from benchmarks.speed.measuring import Curve, Finding, Journal, bound, median, plain, short, spread
 from benchmarks.speed.picture import drawn
 
 Entry = dict[str, Any]
@@ -46,7 +46,7 @@ VERDICTS = {True: "met", False: "**not met**", None: ""}
 
 
 def write(journal: Journal, page: Path, roads: list[str]) -> None:
-    """Writes the page, roads in this order, and its pictures into the folder `pictures` beside it."""
+    """Writes the page, roads in this order, and its pictures into the folder beside it."""
     journal.entries.sort(key=lambda entry: _place(entry["road"], roads))
     pictures = page.parent / "pictures"
     pictures.mkdir(parents=True, exist_ok=True)
@@ -146,6 +146,6 @@ def _slope(line: list[tuple[float, float]], *, linear: bool) -> str:
     """First and last point in words, with the exponent between them: 1 is in step, 0 is flat."""
     (x0, y0), (x1, y1) = min(line), max(line)
     if x0 == x1:
-        return f"{short(y0)} at {short(x0)}"
-    ends = f"{short(y0)} at {short(x0)} to {short(y1)} at {short(x1)}"
+        return f"{short(y0)} at {plain(x0)}"
+    ends = f"{short(y0)} at {plain(x0)} to {short(y1)} at {plain(x1)}"
     return ends if linear else f"{ends} (exponent {math.log(y1 / y0) / math.log(x1 / x0):.2f})"

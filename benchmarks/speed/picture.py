@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks.speed.measuring import Curve, short
+from benchmarks.speed.measuring import Curve, plain, short
 from service.report.markup import Markup, element, joined
 
 Points = Sequence[tuple[float, float]]
@@ -75,7 +75,7 @@ def drawn(curve: Curve, lines: Mapping[str, Points]) -> Markup:
     legend = ABOVE + HEIGHT + BELOW
     whole = (LEFT + WIDTH + RIGHT, legend + LINE * len(lines) + 4)
     said = "; ".join(
-        f"{name}: " + ", ".join(f"{short(y)} at {short(x)}" for x, y in line)
+        f"{name}: " + ", ".join(f"{short(y)} at {plain(x)}" for x, y in line)
         for name, line in lines.items()
     )
     return element(
@@ -104,12 +104,12 @@ def _grid(across: Axis, up: Axis) -> Markup:
     parts = []
     for tick in across.ticks():
         x = across.at(tick)
-        parts += [_rule(x, ABOVE, x, ABOVE + HEIGHT), _text(f"{tick:,g}", x, ABOVE + HEIGHT + 16)]
+        parts += [_rule(x, ABOVE, x, ABOVE + HEIGHT), _text(plain(tick), x, ABOVE + HEIGHT + 16)]
     for tick in up.ticks():
         y = up.at(tick)
         parts += [
             _rule(LEFT, y, LEFT + WIDTH, y),
-            _text(f"{tick:,g}", LEFT - 6, y + 4, anchor="end"),
+            _text(plain(tick), LEFT - 6, y + 4, anchor="end"),
         ]
     return joined(parts)
 
