@@ -82,7 +82,7 @@ def test_programs_take_turns_in_both_orders_and_the_warm_up_is_not_counted() -> 
 def test_clients_send_every_request_whole_and_in_turn(
     server: ThreadingHTTPServer, tmp_path: Path
 ) -> None:
-    bodies = [bytes([n]) * 3_000_000 for n in range(1, 6)]
+    bodies = [bytes([n]) * 12_000_000 for n in range(1, 6)]
     ask = clients(tmp_path, [request("/", body, "image/jpeg") for body in bodies])
     answer = ask(server.server_address[1], clients=3, first=0, count=5)
     assert answer["statuses"] == {"200": 5}
