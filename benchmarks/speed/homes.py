@@ -34,6 +34,9 @@ IMAGES_PER_HEAD = 120
 AT_ONCE = 2_048
 TREES = 100
 
+DIRECTIONS = 48
+"""Independent directions of made-up vectors."""
+
 _SPLIT_COLUMNS = re.compile(r"(?<=split_feature=)[0-9 ]+")
 
 
@@ -111,13 +114,21 @@ def store_vectors(store: FeatureStore, count: int) -> None:
 
 
 def made_vectors(width: int, count: int) -> Iterator[tuple[int, Float32]]:
-    """Yield (first number, float32 (some, width)): vectors around 50 centres, as images have."""
+    """Yield (first number, float32 (some, width)): vectors as a backbone makes them.
+
+    Never negative, around 50 centres, and of few independent directions of falling strength: noise
+    in all dimensions has no neighbours worth finding.
+    """
     generator = np.random.default_rng(7)
-    centres = generator.standard_normal((50, width), np.float32)
+    strength = np.float32(1) / np.sqrt(np.arange(1, DIRECTIONS + 1, dtype=np.float32))
+    centres = 1.5 * strength * generator.standard_normal((50, DIRECTIONS), np.float32)
+    spread = generator.standard_normal((DIRECTIONS, width), np.float32)
     for start in range(0, count, AT_ONCE):
         size = min(AT_ONCE, count - start)
+        inner = strength * generator.standard_normal((size, DIRECTIONS), np.float32)
+        inner += centres[generator.integers(0, len(centres), size)]
         noise = generator.standard_normal((size, width), np.float32)
-        yield start, centres[generator.integers(0, len(centres), size)] + noise
+        yield start, np.maximum(inner @ spread + np.float32(0.2) * noise, 0)
 
 
 def digest_of(number: int) -> str:

@@ -124,6 +124,7 @@ class Search:
         if not len(self._store):
             store_vectors(self._store, count)
             self._store.compact()
+            self._store.tend()
         self._queries = np.load(queries, allow_pickle=False)
         self._number = {digest_of(number): number for number in range(count)}
 

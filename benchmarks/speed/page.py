@@ -28,10 +28,10 @@ RIVALS = """\
 
 *BentoML + torch eager*: a service with adaptive batching; evaluation and inference mode,
 channels_last, PIL and torchvision's transforms, `LGBMClassifier.predict_proba` for each head.
-*FastAPI + torch eager*: the same under uvicorn, in a blocking route. *FAISS IndexFlatIP* and
-*LanceDB*: every vector looked at, as the product does. *Empty endpoint*: a route that reads the
-same body and answers something as long, mounted as the product is. *Floor*: decode and forward in
-one process, the next images decoded while the backbone runs.
+*FastAPI + torch eager*: the same under uvicorn, in a blocking route. *FAISS IndexFlatIP*: every
+vector looked at. *LanceDB*: the same up to 100,000 vectors, beyond with an IVF_PQ index. *Empty
+endpoint*: a route that reads the same body and answers something as long, mounted as the product
+is. *Floor*: decode and forward in one process, the next images decoded while the backbone runs.
 """
 
 NOT_IDLE = """\

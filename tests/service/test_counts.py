@@ -6,7 +6,6 @@ A slower machine passes, a second look at an image does not. The milliseconds ar
 
 import gc
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,7 +22,6 @@ from features.keys import digest
 from features.store import FeatureStore
 from features.table import Table
 from features.testing import ToyBackbone
-from features.writer import Writer
 from service.product import DEFAULT_WORKSPACE, Product
 from service.workflows.predict import predict_digests
 
@@ -170,11 +168,10 @@ def test_a_known_image_costs_one_look_up_and_nothing_else(
 def test_a_known_image_wakes_no_thread_that_has_nothing_to_do(
     http: Http, work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Writer, "_is_due", work.counted("woken", Writer._is_due))
+    lock = http.product.embedder._lock
+    monkeypatch.setattr(lock, "notify_all", work.counted("woken", lock.notify_all))
     with work.of_block() as done:
-        for _ in range(5):
-            http.predict(RED)
-        time.sleep(0.1)  # what was woken has its turn
+        http.predict(RED)
     assert done["woken"] == 0
 
 
