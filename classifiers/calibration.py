@@ -15,8 +15,6 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 from pydantic import with_config
-from scipy.optimize import minimize
-from scipy.stats import norm
 from typing_extensions import TypedDict
 
 from classifiers.strict import STRICT
@@ -152,6 +150,8 @@ def _losses(p: Float64, y: Int64) -> Float64:
 
 
 def _bin(claimed: Float64, true: Float64) -> Bin:
+    from scipy.stats import norm  # late: half a second, and no answer needs it
+
     n, share, z = len(true), float(true.mean()), float(norm.ppf(0.975))
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
@@ -180,6 +180,8 @@ def _fit(p: Float64, y: Int64, method: Method) -> Calibration:
         shifts = theta[1:] if free_shifts else np.zeros(n_classes)
         loss = log_loss(_transform(p, float(np.exp(theta[0])), shifts), y) * len(y)
         return loss + float((theta**2).sum()) / (2 * PRIOR_SD**2)
+
+    from scipy.optimize import minimize
 
     theta = minimize(cost, np.zeros(1 + free_shifts), method="L-BFGS-B").x
     shifts = theta[1:] - theta[1:].mean() if free_shifts else np.empty(0)

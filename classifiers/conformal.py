@@ -18,7 +18,6 @@ from math import ceil, inf
 import numpy as np
 import numpy.typing as npt
 from pydantic import with_config
-from scipy.stats import beta
 
 from classifiers.strict import STRICT
 
@@ -159,5 +158,7 @@ def _find_edge(fits: Float64, groups: Int64 | None, coverage: float) -> _Edge:
     order = np.argsort(fits, kind="stable")
     weight_below = np.cumsum((1.0 / sizes)[which][order])
     place = int(np.searchsorted(weight_below, outside - 1e-9))
+    from scipy.stats import beta  # late: half a second, and nobody who only answers needs it
+
     low, high = beta.ppf([0.025, 0.975], n + 1 - outside, outside)
     return _Edge(float(fits[order[min(place, len(fits) - 1)]]), float(low), float(high), n)

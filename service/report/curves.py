@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import norm
 
 from classifiers.conformal import filled
 
@@ -83,6 +82,8 @@ def roc(scores: Float32, inside: Bool, independent: float = 1.0) -> Roc | None:
 
 def wilson(share: Float64, n: float) -> tuple[Float64, Float64]:
     """Both ends of Wilson's interval of shares of n, at the square root of 95 %."""
+    from scipy.stats import norm  # late: half a second, and no answer needs it
+
     z = float(norm.ppf((1 + CONFIDENCE**0.5) / 2))
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))

@@ -5,6 +5,7 @@ A slower machine passes, a second look at an image does not. The milliseconds ar
 """
 
 import gc
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -218,6 +219,15 @@ def test_a_request_leaves_nothing_behind(http: Http) -> None:
     known(http, RED)
     before = answer(20)
     assert answer(100) - before < 50
+
+
+def test_what_a_server_starts_with_has_no_library_that_only_learning_needs() -> None:
+    code = "import sys, service.http, service.wiring; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert {"service.wiring", "numpy"} <= loaded
+    only_learning = {"torch", "timm", "lightgbm", "sklearn", "scipy.stats", "scipy.optimize"}
+    assert only_learning & loaded == set()
 
 
 def test_files_of_a_form_never_reach_the_disk(http: Http, work: Work) -> None:
