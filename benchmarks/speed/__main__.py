@@ -36,7 +36,7 @@ ROADS = (
 def main() -> int:
     """Runs the command line."""
     asked = _arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that servers are ended first
+    signal.signal(signal.SIGTERM, _stop)
     found = asked.cache / f"found{'-quick' if asked.quick else ''}.jsonl"
     journal = Journal(found)
     if not asked.render:
@@ -47,6 +47,12 @@ def main() -> int:
     missed = [e["says"] for e in journal.entries if e["kind"] == "finding" and _missed(e)]
     print(f"{len(missed)} targets not met." if missed else "Every target that was judged is met.")
     return 0
+
+
+def _stop(*_: object) -> None:
+    """Ends what was started, and then this; a second signal must not cut that short."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(1)
 
 
 def _measure(asked: argparse.Namespace, journal: Journal) -> None:

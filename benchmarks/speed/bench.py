@@ -10,11 +10,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from benchmarks.speed import homes, servers
+from benchmarks.speed import servers
 from benchmarks.speed.child import Child
 from benchmarks.speed.images import Images
 from benchmarks.speed.measuring import Journal, Series, Turns
 from benchmarks.speed.servers import Server
+from features.keys import EmbeddingSpace
 
 T = TypeVar("T")
 
@@ -70,8 +71,7 @@ class Bench:
         """A new home of the product, with so many heads and stored vectors."""
         template = self.templates / f"{heads}-heads-{vectors}-vectors"
         if not template.exists():
-            shutil.copytree(homes.engines(self.cache), template / "cache" / "engines")
-            homes.fill(template, heads=heads, vectors=vectors)
+            self.make("home", home=str(template), heads=heads, vectors=vectors)
         return Path(shutil.copytree(template, self.folder / name))
 
     def child(self, target: str, **options: Any) -> Child:  # noqa: ANN401  any JSON
@@ -101,7 +101,19 @@ class Bench:
 
     def engines(self) -> str:
         """The folder of converted backbones, for programs that open an engine themselves."""
-        return str(homes.engines(self.cache))
+        folder = self.cache / "engines"
+        if not folder.exists():
+            self.make("space")
+        return str(folder)
+
+    def space(self) -> EmbeddingSpace:
+        """The space of the default backbone."""
+        return EmbeddingSpace.from_dict(self.make("space"))
+
+    def make(self, what: str, **told: Any) -> Any:  # noqa: ANN401  any JSON
+        """Has something made by a process of its own; see `homes.Making`."""
+        with Child("benchmarks.speed.homes:Making", cache=str(self.cache)) as making:
+            return making(what=what, **told)
 
 
 def cores() -> int:

@@ -7,9 +7,11 @@ image, and says something else: to a processor it is another head.
 
 import hashlib
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -150,3 +152,33 @@ def _learnt(of: EmbeddingSpace, seed: int) -> Head:
         blocks=[(b.name, b.start, b.stop) for b in of.blocks],
         recipe=Recipe(seed=seed, rounds=TREES, folds=3, repeats=1),
     )
+
+
+class Making:
+    """Makes homes and stores, as a program.
+
+    What it loads stays out of the process that starts and ends servers: native libraries there
+    have crashed it at SIGTERM, and then nobody ended them.
+    """
+
+    def __init__(self, cache: str) -> None:
+        self._engines = engines(Path(cache))
+
+    def __call__(self, what: str, **told: Any) -> Any:  # noqa: ANN401  any JSON
+        """Makes what is asked for."""
+        return getattr(self, f"_{what}")(**told)
+
+    def _space(self) -> dict[str, Any]:
+        return space(self._engines).to_dict()
+
+    def _home(self, home: str, heads: int, vectors: int) -> None:
+        shutil.copytree(self._engines, Path(home) / "cache" / "engines")
+        fill(Path(home), heads=heads, vectors=vectors)
+
+    def _store(self, records: str, index: str, add: int) -> int:
+        """Adds vectors to a store; returns how many there are."""
+        store = FeatureStore(records, Path(index), space(self._engines))
+        store_vectors(store, add)
+        count = len(store)
+        store.close()
+        return count

@@ -14,11 +14,9 @@ import psutil
 
 from benchmarks.speed.bench import FLOOR, OURS, Bench
 from benchmarks.speed.child import ROOT
-from benchmarks.speed.homes import space
 from benchmarks.speed.images import write_all
 from benchmarks.speed.measuring import Curve, Finding, Turns, median, ratio
 from benchmarks.speed.roads.cold import floor_of
-from features.store import FeatureStore
 
 ROAD = "ingest"
 
@@ -122,11 +120,8 @@ def _interrupt(bench: Bench, folder: Path, count: int, whole_s: float) -> None:
     after = run(home, folder)
     known, added = after.answer["known"], after.answer["added"]
     place = next((home / "records" / "default").iterdir())
-    store = FeatureStore(
-        str(place), home / "index" / "default" / place.name, space(Path(bench.engines()))
-    )
-    stored = len(store)
-    store.close()
+    index = home / "index" / "default" / place.name
+    stored = bench.make("store", records=str(place), index=str(index), add=0)
     says = f"killed half-way and started again ({known:,} known then): images in the dataset"
     kept = (known + added) / count
     bench.journal.add(Finding(ROAD, f"{says}, of those sent", [kept], unit="", target=1))

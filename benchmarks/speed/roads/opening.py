@@ -1,13 +1,10 @@
 """Opening a large store in a new process, and how many files it lies in."""
 
 import shutil
-from pathlib import Path
 
 from benchmarks.speed.bench import OURS, Bench
 from benchmarks.speed.child import Child
-from benchmarks.speed.homes import space, store_vectors
 from benchmarks.speed.measuring import Finding
-from features.store import FeatureStore
 
 ROAD = "open a store"
 
@@ -25,9 +22,7 @@ def measure(bench: Bench) -> None:
         return
     place = bench.folder / "store"
     told = {"engines": bench.engines()}
-    store = FeatureStore(str(place / "records"), place / "index", space(Path(bench.engines())))
-    store_vectors(store, count)
-    store.close()
+    bench.make("store", records=str(place / "records"), index=str(place / "index"), add=count)
     files = float(len(list((place / "records").rglob("*.parquet"))))
     seconds = []
     for _ in range(bench.turns):

@@ -3,14 +3,13 @@
 import importlib.util
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.speed.bench import MS, OURS, Bench
 from benchmarks.speed.child import Child
-from benchmarks.speed.homes import made_vectors, space
+from benchmarks.speed.homes import made_vectors
 from benchmarks.speed.measuring import Curve, Finding, Turns, median, ratio, taking_turns
 
 ROAD = "search"
@@ -107,7 +106,7 @@ def _recall(found: list[list[int]], exact: list[list[int]]) -> float:
 
 
 def _programs(bench: Bench, count: int, queries: int) -> dict[str, Child]:
-    of = space(Path(bench.engines()))
+    of = bench.space()
     path = bench.folder / f"queries-{count}.npy"
     generator = np.random.default_rng(11)
     _, stored = next(iter(made_vectors(of.width, count)))
