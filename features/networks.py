@@ -205,6 +205,7 @@ def _unfetched(source: Source, error: object) -> BackboneUnavailable:
 def _misfit(source: Source, problem: str) -> BackboneUnavailable:
     return BackboneUnavailable(
         source.backbone,
-        f"{source.file} {problem}",
+        # The name alone: where it lies is nothing that a client of a service should learn.
+        f"{source.file.name if source.file else source.backbone} {problem}",
         hint="Give a state dict of exactly this network, as .pth or .safetensors.",
     )

@@ -56,7 +56,7 @@ def locate(backbone: str, file: Path | None = None) -> Source:
     except OSError as error:
         raise BackboneUnavailable(
             backbone,
-            f"its weights cannot be read: {error}",
+            f"its weights, {file.name}, cannot be read: {error.strerror}",
             hint="Give the path of a .pth state dict or a .safetensors file.",
         ) from error
 

@@ -7,12 +7,16 @@ import os
 from typing import TYPE_CHECKING
 
 import bentoml
+import structlog
 
 from service.leash import die_with_parent, name_as_parent
+from service.names import PROBES
 from service.settings import Settings
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
+
+log = structlog.get_logger("app")
 
 name_as_parent()
 settings = Settings()
@@ -29,6 +33,24 @@ class Contract:
 
 
 contract = Contract()
+
+
+class OursAlone:
+    """A middleware around a server that has routes of its own: they are as if they were not.
+
+    Args:
+        app: the server; it answers its own probes, which are about its processes too.
+        ours: the application that answers all the rest.
+    """
+
+    def __init__(self, app: "ASGIApp", *, ours: "ASGIApp") -> None:
+        self._app = app
+        self._ours = ours
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        """Hands one request to whoever should answer it."""
+        is_ours = scope["type"] == "http" and scope["path"] not in PROBES
+        await (self._ours if is_ours else self._app)(scope, receive, send)
 
 
 @bentoml.service(
@@ -55,6 +77,8 @@ class Penultimate:
         metrics = PrometheusMetrics()
         api = contract.app = create_app(settings, metrics)
         self.product = api.state.product = build(settings, metrics)
+        if not self.product.catalog.keys.any():
+            log.warning("no key yet: requests of this machine alone are answered")
         self.supervisor = Supervisor(settings, self.product.catalog)
         self.supervisor.start()
 
@@ -71,3 +95,7 @@ class Penultimate:
         """Stops the trainer and makes everything durable."""
         self.supervisor.stop()
         self.product.close()
+
+
+# BentoML has routes of its own, which ask for no key and carry none of our headers.
+Penultimate.add_asgi_middleware(OursAlone, ours=contract)  # type: ignore[attr-defined]  # no types

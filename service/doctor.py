@@ -14,7 +14,7 @@ from typing import TypeVar
 from service.calls import FINISHED
 from service.catalog import Catalog
 from service.client import Client, PenultimateError
-from service.problems import problem
+from service.problems import full_problem
 from service.product import Product
 from service.settings import Settings
 from service.version import VERSION
@@ -130,6 +130,10 @@ def _catalog(catalog: Catalog) -> Iterator[Finding]:
     found = catalog.database.check()
     hint = "Restore the catalog from a backup."
     yield _agreement("catalog", found, "sound, at this release's tables", hint)
+    for name in catalog.workspaces():
+        broken = catalog.audit.check(name)
+        hint = "Somebody changed the catalog by hand; compare with the seals in the server's log."
+        yield _agreement(f"{name}: audit", broken, "the chain is whole", hint)
     erasures = catalog.open_erasures()
     if erasures:
         yield _sound("erasures", f"{len(erasures)} were interrupted; they are finished now")
@@ -207,7 +211,7 @@ def _guarded(about: str, examine_it: Callable[[], Iterator[Finding]]) -> Iterato
 
 
 def _failure(about: str, error: Exception) -> Finding:
-    said = problem(error)
+    said = full_problem(error)
     unknown = said["code"] == "internal_error"
     detail = f"{type(error).__name__}: {error}" if unknown else str(said["detail"])
     return Finding(about, sound=False, detail=detail, hint="" if unknown else str(said["hint"]))

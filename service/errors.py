@@ -1,8 +1,10 @@
-"""Everything the service refuses, as exceptions. Knows nothing of HTTP: `http.py` has the table.
+"""Everything the service refuses, as exceptions. Knows no HTTP: `problems.py` has the table.
 
 ServiceError                    detail, hint, problems
+├── Unauthenticated             no key, or none that opens anything
+├── Forbidden                   the key's role is too low
 ├── InvalidRequest              an argument is outside its limits; all of them are in problems
-├── NotFound                    what (dataset, head, version, alias, job, image) and which
+├── NotFound                    what (dataset, head, version, alias, job, image, key), which
 ├── Conflict                    the request contradicts what is stored
 ├── LabelsNotReady              a dataset that cannot be learnt from; problems has every reason
 ├── ArchiveRejected             a zip or tar that is refused whole
@@ -37,6 +39,18 @@ class ServiceError(Exception):
         self.problems = list(problems)
 
 
+class Unauthenticated(ServiceError):
+    """No key, or none that opens anything."""
+
+    code = "unauthenticated"
+
+
+class Forbidden(ServiceError):
+    """The key's role is too low."""
+
+    code = "forbidden"
+
+
 class InvalidRequest(ServiceError):
     """An argument is outside its limits."""
 
@@ -47,7 +61,7 @@ class NotFound(ServiceError):
     """A thing that the workspace does not have.
 
     Args:
-        what: `dataset`, `head`, `version`, `alias`, `job` or `image`.
+        what: `dataset`, `head`, `version`, `alias`, `job`, `image` or `key`.
         which: its name.
     """
 

@@ -4,13 +4,15 @@ import errno
 import ipaddress
 import os
 import socket
+import ssl
 import sys
 from pathlib import Path
 from typing import NoReturn
 
+from service.catalog import Catalog
 from service.errors import InvalidRequest
 from service.settings import Settings
-from service.wiring import build
+from service.wiring import build, prepare_home
 
 SERVICE = "service.app:Penultimate"
 
@@ -25,12 +27,30 @@ def prepare(settings: Settings, host: str, port: int) -> str:
         The address to listen at.
 
     Raises:
-        InvalidRequest: the address is none, or somebody listens there already.
+        InvalidRequest: the address is none, somebody listens there already, or others could reach
+            it and there is no key; a certificate cannot be used.
     """
     listen_at = _address_of(host)
+    _check_certificate(settings)
+    if not (ipaddress.ip_address(listen_at).is_loopback or needs_key(settings)):
+        raise InvalidRequest(
+            f"Others could reach {listen_at}, and there are no keys.",
+            hint="`penultimate keys create --role admin` makes the first; from then on every "
+            "request needs one. 127.0.0.1 needs none.",
+        )
     _check_free(listen_at, port)
     build(settings).close()
     return listen_at
+
+
+def needs_key(settings: Settings) -> bool:
+    """Whether there ever was a key: from then on every request needs one."""
+    prepare_home(settings.home)
+    catalog = Catalog(settings.effective_catalog_url)
+    try:
+        return catalog.keys.any()
+    finally:
+        catalog.close()
 
 
 def environment(settings: Settings, workers: int) -> dict[str, str]:
@@ -49,10 +69,15 @@ def environment(settings: Settings, workers: int) -> dict[str, str]:
     return {**os.environ, **own}
 
 
-def command(listen_at: str, port: int) -> list[str]:
+def command(settings: Settings, listen_at: str, port: int) -> list[str]:
     """What is run."""
     bentoml = [sys.executable, "-m", "bentoml", "serve", SERVICE]
-    return [*bentoml, "--host", listen_at, "--port", str(port), "--working-dir", str(PACKAGES)]
+    tls = []
+    if settings.tls_cert is not None and settings.tls_key is not None:
+        tls += ["--ssl-certfile", str(settings.tls_cert.absolute())]
+        tls += ["--ssl-keyfile", str(settings.tls_key.absolute())]
+    at = ["--host", listen_at, "--port", str(port)]
+    return [*bentoml, *at, *tls, "--working-dir", str(PACKAGES)]
 
 
 def become_server(settings: Settings, listen_at: str, port: int, workers: int) -> NoReturn:
@@ -60,7 +85,7 @@ def become_server(settings: Settings, listen_at: str, port: int, workers: int) -
     (settings.home / "run" / "bentoml").mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
     sys.stderr.flush()
-    args = command(listen_at, port)
+    args = command(settings, listen_at, port)
     os.execve(args[0], args, environment(settings, workers))  # noqa: S606 - our own arguments, no shell
 
 
@@ -74,6 +99,26 @@ def _address_of(host: str) -> str:
         raise InvalidRequest(
             f"'{host}' is not an address.",
             hint="Use 127.0.0.1 for this machine alone, 0.0.0.0 for everyone who can reach it.",
+        ) from error
+
+
+def _check_certificate(settings: Settings) -> None:
+    if settings.tls_cert is None and settings.tls_key is None:
+        return
+    if settings.tls_cert is None or settings.tls_key is None:
+        raise InvalidRequest(
+            "A certificate and its private key go together; one of them is missing.",
+            hint="Give both --tls-cert and --tls-key.",
+        )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        # An empty passphrase, or OpenSSL would ask for one at the terminal.
+        context.load_cert_chain(settings.tls_cert, settings.tls_key, password="")
+    except (OSError, ValueError) as error:  # ssl's own errors are of the first kind
+        raise InvalidRequest(
+            f"'{settings.tls_cert}' and '{settings.tls_key}' cannot be used: {error}.",
+            hint="Both must be PEM files that this user can read, the key of that certificate "
+            "and without a passphrase.",
         ) from error
 
 

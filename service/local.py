@@ -10,9 +10,11 @@ from threading import Lock
 import httpx
 from anyio.from_thread import start_blocking_portal
 
+from service.access import operator
 from service.client import Client
 from service.http import create_app
 from service.metrics import PrometheusMetrics
+from service.names import DEFAULT_WORKSPACE, check_workspace
 from service.settings import Settings
 from service.supervisor import Supervisor
 from service.wiring import build
@@ -21,9 +23,12 @@ ACCEPTED = 202
 """What is answered where a job was queued."""
 
 
-def local_client(settings: Settings) -> Client:
-    """A client of the home folder itself; closing it closes everything."""
-    return Client("http://local", transport=LocalTransport(settings))
+def local_client(settings: Settings, workspace: str = DEFAULT_WORKSPACE) -> Client:
+    """A client of the home folder itself; closing it closes everything.
+
+    Whoever has the files is admin of every workspace; one that is new is made.
+    """
+    return Client("http://local", transport=LocalTransport(settings, workspace))
 
 
 class LocalTransport(httpx.BaseTransport):
@@ -33,6 +38,7 @@ class LocalTransport(httpx.BaseTransport):
 
     Args:
         settings: which home, and how.
+        workspace: whose things requests are about.
 
     Raises:
         BackboneUnavailable: the backbone or its weights cannot be had.
@@ -40,13 +46,16 @@ class LocalTransport(httpx.BaseTransport):
         StoreUnavailable: the home folder cannot be written.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, workspace: str = DEFAULT_WORKSPACE) -> None:
+        check_workspace(workspace)
         with ExitStack() as opened:
             metrics = PrometheusMetrics()
             self.product = build(settings, metrics)
             opened.callback(self.product.close)
+            self.product.catalog.make_workspace(workspace)
             app = create_app(settings, metrics)
             app.state.product = self.product
+            app.state.operator = operator(workspace)
             self._application = httpx.ASGITransport(app, raise_app_exceptions=False)
             self._supervisor: Supervisor | None = None
             self._lock = Lock()

@@ -12,6 +12,15 @@ from service.errors import InvalidRequest
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """Datasets, heads and aliases: what is safe in a URL, a file name and a shell."""
 
+WORKSPACE = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+"""Workspaces are folders: where a file system takes A for a, two of them would be one."""
+
+PROBES = ("/livez", "/readyz", "/metrics")
+"""Paths that are answered without a key, and whose requests are not counted."""
+
+DEFAULT_WORKSPACE = "default"
+"""Whose things are meant where nobody says."""
+
 MAX_LABEL = 200
 """Characters in a label or a group."""
 
@@ -44,6 +53,21 @@ def check_name(what: str, name: str) -> str:
         raise InvalidRequest(
             f"'{name[:80]}' cannot be the name of a {what}.",
             hint="Use 1 to 64 letters, digits, dots, dashes and underscores, "
+            "starting with a letter or digit.",
+        )
+    return name
+
+
+def check_workspace(name: str) -> str:
+    """The name, if it may be a workspace's.
+
+    Raises:
+        InvalidRequest: it may not.
+    """
+    if not WORKSPACE.fullmatch(name):
+        raise InvalidRequest(
+            f"'{name[:80]}' cannot be the name of a workspace.",
+            hint="Use 1 to 64 lower-case letters, digits, dots, dashes and underscores, "
             "starting with a letter or digit.",
         )
     return name

@@ -2,9 +2,13 @@
 
 from typing import Any
 
+import structlog
+
 import classifiers.errors as heads
 import features.errors as images
 from service import errors as own
+
+log = structlog.get_logger("problems")
 
 STATUSES: dict[type[Exception], tuple[int, str, str]] = {
     images.FeatureError: (500, "feature_error", "The feature store failed"),
@@ -26,6 +30,8 @@ STATUSES: dict[type[Exception], tuple[int, str, str]] = {
     # The catalog has it and the zoo has not: names that do not exist never get so far.
     heads.HeadNotFound: (500, "head_damaged", "A stored head is missing"),
     heads.TrainingCancelled: (409, "training_cancelled", "Training was cancelled"),
+    own.Unauthenticated: (401, "unauthenticated", "A key is needed"),
+    own.Forbidden: (403, "forbidden", "The key may not do this"),
     own.ServiceError: (500, "service_error", "The service failed"),
     own.InvalidRequest: (422, "invalid_request", "Invalid request"),
     own.NotFound: (404, "not_found", "Not found"),
@@ -40,6 +46,16 @@ STATUSES: dict[type[Exception], tuple[int, str, str]] = {
     own.CatalogUnavailable: (503, "catalog_unavailable", "The catalog cannot be used"),
 }
 """Error class → (HTTP status, code, title). A class that is missing takes its parent's row."""
+
+INSIDE = (
+    images.StoreDamaged,
+    images.StoreUnavailable,
+    images.EngineFailed,
+    heads.HeadDamaged,
+    heads.HeadNotFound,
+    own.CatalogUnavailable,
+)
+"""Errors whose details are the operator's: they name folders, addresses and other workspaces."""
 
 UNAVAILABLE = 503
 
@@ -58,7 +74,21 @@ INTERNAL = {
 
 
 def problem(error: Exception) -> dict[str, Any]:
-    """An error as a problem object: type, title, status, detail, code, hint and maybe problems."""
+    """An error as a client may see it; what is kept from them goes to the log."""
+    found = full_problem(error)
+    if not isinstance(error, INSIDE):
+        return found
+    log.warning("kept from the client", code=found["code"], detail=found["detail"])
+    detail = f"{found['title']}. The server's log says more."
+    hint = "Tell whoever runs the server; the request id finds the line in its log."
+    return {**found, "detail": detail, "hint": hint}
+
+
+def full_problem(error: Exception) -> dict[str, Any]:
+    """An error as a problem object: type, title, status, detail, code, hint and maybe problems.
+
+    For whoever has the home folder; `problem` is for clients.
+    """
     row = _row(error)
     if row is None:
         return dict(INTERNAL)

@@ -10,12 +10,11 @@ from typing import NamedTuple, Protocol
 from features.embedder import Embedder
 from features.engine import Engine
 from features.keys import EmbeddingSpace
+from service.access import Door
 from service.catalog import Catalog
 from service.serving import ServedHeads
 from service.settings import Settings
 from service.workspace import Workspaces
-
-DEFAULT_WORKSPACE = "default"
 
 
 class Upload(NamedTuple):
@@ -64,6 +63,7 @@ class Product:
         workspaces: each workspace's places.
         metrics: counters and times.
         open_backbone: opens another backbone than the served one, for as long as a block runs.
+        door: who may come in.
     """
 
     settings: Settings
@@ -73,6 +73,7 @@ class Product:
     workspaces: Workspaces
     metrics: Metrics
     open_backbone: Callable[[str], AbstractContextManager[Embedder]]
+    door: Door
     _served: dict[str, ServedHeads] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 

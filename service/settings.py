@@ -1,10 +1,13 @@
 """Every setting with its default, unit and sentence. Knows nothing of what uses them."""
 
+import re
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?")
 
 
 class Settings(BaseSettings):
@@ -91,6 +94,22 @@ class Settings(BaseSettings):
         description="A running job whose trainer has not been heard of for this many seconds "
         "counts as abandoned.",
     )
+    audit_questions: bool = Field(
+        default=False,
+        description="Write a line into the audit for each prediction, embedding and search too; "
+        "each costs a write to the catalog after its answer.",
+    )
+    tls_cert: Path | None = Field(
+        default=None, description="Certificate chain (PEM) to serve HTTPS with; needs a key."
+    )
+    tls_key: Path | None = Field(
+        default=None, description="Private key (PEM, without a passphrase) of the certificate."
+    )
+    cors_origins: str = Field(
+        default="",
+        description="Web pages that may ask from a browser, as "
+        "`https://a.example,https://b.example`; none by default.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe log lines to write."
     )
@@ -103,10 +122,25 @@ class Settings(BaseSettings):
         description="Write a line for every request: id, route, status, milliseconds; no names.",
     )
 
-    @field_validator("home", "weights")
+    @field_validator("home", "weights", "tls_cert", "tls_key")
     @classmethod
     def _expand(cls, path: Path | None) -> Path | None:
         return None if path is None else path.expanduser()
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, text: str) -> str:
+        wrong = [o for o in _listed(text) if not ORIGIN.fullmatch(o)]
+        if wrong:
+            raise ValueError(
+                f"'{wrong[0][:80]}' is no origin; write https://name or http://name:port"
+            )
+        return text
+
+    @property
+    def web_origins(self) -> tuple[str, ...]:
+        """The origins of web pages that may ask."""
+        return tuple(_listed(self.cors_origins))
 
     @property
     def effective_catalog_url(self) -> str:
@@ -117,3 +151,7 @@ class Settings(BaseSettings):
     def effective_store_uri(self) -> str:
         """Where records live, given or derived from the home folder."""
         return self.store_uri or str(self.home / "records")
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]

@@ -10,6 +10,7 @@ from features.engine import Engine, open_engine
 from features.errors import StoreUnavailable
 from features.images import Limits
 from features.keys import EmbeddingSpace
+from service.access import Door
 from service.backup import RESTORING
 from service.catalog import Catalog
 from service.product import Metrics, NoMetrics, Product
@@ -38,6 +39,7 @@ def build(settings: Settings, metrics: Metrics | None = None) -> Product:
         _workspaces(settings, engine.space, catalog),
         metrics,
         lambda backbone: _opened(settings, backbone),
+        Door(catalog, settings.home),
     )
     erase.resume(product)
     return product

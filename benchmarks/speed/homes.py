@@ -23,7 +23,8 @@ from classifiers.training import learn
 from features.engine import open_engine
 from features.keys import EmbeddingSpace, Vectors
 from features.store import FeatureStore
-from service.product import DEFAULT_WORKSPACE, Product
+from service.names import DEFAULT_WORKSPACE
+from service.product import Product
 from service.settings import Settings
 from service.wiring import build
 

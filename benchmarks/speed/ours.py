@@ -11,7 +11,7 @@ from benchmarks.speed.homes import digest_of, store_vectors
 from features.engine import open_engine
 from features.images import decode
 from features.store import FeatureStore
-from service.product import DEFAULT_WORKSPACE
+from service.names import DEFAULT_WORKSPACE
 from service.settings import Settings
 from service.wiring import build
 

@@ -20,19 +20,24 @@ from service.calls.heads import (
     learn,
     next_to_label,
     promote,
+    protect,
     report,
     shown_version,
     suspects,
 )
 from service.calls.images import embed, erase, predict, ready, search, spaces
 from service.calls.jobs import FINISHED, JobProgress, cancel, job, jobs, until_done, wait
+from service.calls.keys import audit, check_audit, create_key, keys, revoke_key
 
 __all__ = [
     "FINISHED",
     "JobProgress",
+    "audit",
     "cancel",
     "card",
+    "check_audit",
     "compare",
+    "create_key",
     "dataset",
     "datasets",
     "delete_dataset",
@@ -47,14 +52,17 @@ __all__ = [
     "ingest_call",
     "job",
     "jobs",
+    "keys",
     "learn",
     "look",
     "next_to_label",
     "predict",
     "promote",
+    "protect",
     "put_labels",
     "ready",
     "report",
+    "revoke_key",
     "search",
     "shown_version",
     "spaces",

@@ -94,6 +94,11 @@ def promote(name: str, version: int, *, alias: str = "champion", reason: str = "
     return ask(json_call("PUT", path_of("/v1/heads/{}/aliases/{}", name, alias), body))
 
 
+def protect(name: str, *, protected: bool = True) -> Flow:
+    """Lets only admins move a head's aliases and delete it, or whoever may train again."""
+    return ask(json_call("PUT", path_of("/v1/heads/{}/protection", name), {"protected": protected}))
+
+
 def history(name: str) -> Flow:
     """Shows who moved which alias of a head when."""
     return ask(Call("GET", path_of("/v1/heads/{}/history", name)))

@@ -1,14 +1,18 @@
-"""What the service knows of names: datasets, heads, jobs, spaces. SQL lives here alone."""
+"""What the service knows of names: datasets, heads, jobs, keys and more. SQL lives here alone."""
 
 from collections.abc import Collection
 
 from sqlalchemy import ColumnElement, Connection, delete, insert, select
 
 from service.catalog.aliases import CHAMPION, AliasMove
+from service.catalog.audit import SYSTEM, Audit, note
 from service.catalog.database import Database, now
 from service.catalog.datasets import Datasets, DatasetSummary
-from service.catalog.heads import HeadEntry, Heads, Version
-from service.catalog.jobs import FINISHED, Job, Jobs
+from service.catalog.entries import HeadEntry, Version
+from service.catalog.heads import Heads
+from service.catalog.job import FINISHED, Job
+from service.catalog.jobs import Jobs
+from service.catalog.keys import Key, Keys
 from service.catalog.labels import Labelled
 from service.catalog.spaces import Spaces
 from service.catalog.tables import erasures, workspaces
@@ -16,7 +20,9 @@ from service.catalog.tables import erasures, workspaces
 __all__ = [
     "CHAMPION",
     "FINISHED",
+    "SYSTEM",
     "AliasMove",
+    "Audit",
     "Catalog",
     "Database",
     "DatasetSummary",
@@ -25,6 +31,8 @@ __all__ = [
     "Heads",
     "Job",
     "Jobs",
+    "Key",
+    "Keys",
     "Labelled",
     "Spaces",
     "Version",
@@ -48,6 +56,17 @@ class Catalog:
         self.heads = Heads(self.database)
         self.jobs = Jobs(self.database)
         self.spaces = Spaces(self.database)
+        self.keys = Keys(self.database)
+        self.audit = Audit(self.database)
+
+    def make_workspace(self, name: str) -> None:
+        """Makes a workspace, if it is new."""
+        if name in self.workspaces():
+            return
+        with self.database.write() as connection:
+            there = select(workspaces.c.name).where(workspaces.c.name == name)
+            if connection.execute(there).first() is None:
+                connection.execute(insert(workspaces).values(name=name, created=now()))
 
     def workspaces(self) -> list[str]:
         """Every workspace, by name."""
@@ -55,8 +74,16 @@ class Catalog:
             query = select(workspaces.c.name).order_by(workspaces.c.name)
             return list(connection.execute(query).scalars())
 
-    def begin_erasure(self, workspace: str, digest: str) -> tuple[int, list[tuple[str, int]]]:
+    def begin_erasure(
+        self, workspace: str, digest: str, *, stored: bool = True, actor: str = SYSTEM
+    ) -> tuple[int, list[tuple[str, int]]]:
         """Notes the intent to erase an image and takes it out of datasets and training lists.
+
+        Args:
+            workspace: whose image.
+            digest: which.
+            stored: whether there is anything of it outside the catalog.
+            actor: who asked for it.
 
         Returns:
             (entries removed from datasets, [(head, version) trained on it]).
@@ -66,14 +93,26 @@ class Catalog:
             removed = self.datasets.remove_image(connection, workspace, digest)
             self.heads.forget_image(connection, workspace, digest)
             self._note_erasure(connection, workspace, digest)
+            if stored or removed or trained:
+                heads = [f"{name}@{version}" for name, version in trained]
+                details = {"datasets": removed, "heads": heads}
+                note(connection, workspace, actor, "image.erase", digest, details=details)
         return removed, trained
 
-    def remove_dataset(self, workspace: str, name: str) -> set[str]:
+    def remove_dataset(self, workspace: str, name: str, *, actor: str = SYSTEM) -> set[str]:
         """Removes a dataset and notes the intent to erase the images that no other one holds."""
         with self.database.write() as connection:
             orphans = self.datasets.remove(connection, workspace, name)
             for digest in orphans:
                 self._note_erasure(connection, workspace, digest)
+            note(
+                connection,
+                workspace,
+                actor,
+                "dataset.delete",
+                name,
+                details={"images": len(orphans)},
+            )
         return orphans
 
     def erase_strays(self, workspace: str, digests: Collection[str]) -> set[str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import Column, Connection, Select, and_, delete, func, insert, select
 
 from service.catalog import labels as label_rows
+from service.catalog.audit import SYSTEM, note
 from service.catalog.database import Database, now
 from service.catalog.labels import Labelled, batches, labelled, present
 from service.catalog.tables import datasets, erasures, labels
@@ -40,7 +41,7 @@ class Datasets:
         self._database = database
 
     def add(
-        self, workspace: str, name: str, images: Sequence[Labelled]
+        self, workspace: str, name: str, images: Sequence[Labelled], *, actor: str = SYSTEM
     ) -> tuple[list[str], list[str]]:
         """Adds labelled images to a dataset, which is made if it is new.
 
@@ -57,15 +58,20 @@ class Datasets:
         digests = [i.digest for i in images]
         with self._database.write() as connection:
             _refuse_erasing(connection, workspace, digests)
-            dataset_id = self._find_or_make(connection, workspace, name)
+            dataset_id = self._find_or_make(connection, workspace, name, actor)
             held = present(connection, dataset_id, digests)
             known = [d for d in digests if d in held]
             added = [d for d in dict.fromkeys(digests) if d not in held]
             for image in images:
                 label_rows.add(connection, dataset_id, image, held)
+            if images:
+                counts = {"added": len(added), "known": len(set(known))}
+                note(connection, workspace, actor, "dataset.add", name, details=counts)
         return added, known
 
-    def relabel(self, workspace: str, name: str, images: Sequence[Labelled]) -> list[str]:
+    def relabel(
+        self, workspace: str, name: str, images: Sequence[Labelled], *, actor: str = SYSTEM
+    ) -> list[str]:
         """Replaces every label of the given images; returns digests that are not in the dataset."""
         with self._database.write() as connection:
             dataset_id = self._id(connection, workspace, name)
@@ -73,6 +79,14 @@ class Datasets:
             for image in images:
                 if image.digest in held:
                     label_rows.relabel(connection, image, held)
+            note(
+                connection,
+                workspace,
+                actor,
+                "dataset.relabel",
+                name,
+                details={"images": len(images)},
+            )
         return [i.digest for i in images if i.digest not in held]
 
     def images(self, workspace: str, name: str) -> list[Labelled]:
@@ -170,7 +184,7 @@ class Datasets:
             found.update(connection.execute(mine).scalars())
         return found
 
-    def _find_or_make(self, connection: Connection, workspace: str, name: str) -> int:
+    def _find_or_make(self, connection: Connection, workspace: str, name: str, actor: str) -> int:
         query = select(datasets.c.id).where(
             datasets.c.workspace == workspace, datasets.c.name == name
         )
@@ -179,6 +193,7 @@ class Datasets:
             return int(found)
         values = {"workspace": workspace, "name": name, "created": now()}
         made = insert(datasets).values(values).returning(datasets.c.id)
+        note(connection, workspace, actor, "dataset.create", name)
         return int(connection.execute(made).scalar_one())
 
     def _id(self, connection: Connection, workspace: str, name: str) -> int:

@@ -2,35 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from operator import itemgetter
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from service.catalog.aliases import CHAMPION, AliasMove, advance, move, moves, pointed, reseat
+from service.catalog.audit import note
 from service.catalog.database import Database, now
-from service.catalog.tables import aliases, heads, registry, training_images, versions
+from service.catalog.entries import HeadEntry, entries
+from service.catalog.tables import heads, registry, training_images, versions
 from service.errors import NotFound
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """One version of a head; it never changes.
-
-    Args:
-        head: the head's name.
-        version: counts from 1; a number is never given twice.
-        artefact: content hash of the artefact in the zoo.
-        space_id: the space of the vectors that it takes.
-        dataset: what it was trained on.
-        created: RFC 3339 time.
-    """
-
-    head: str
-    version: int
-    artefact: str
-    space_id: str
-    dataset: str
-    created: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +26,6 @@ class TrainingImage:
     digest: str
     label: str
     row: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class HeadEntry:
-    """A head with its versions (oldest first) and aliases."""
-
-    name: str
-    created: str
-    versions: tuple[Version, ...]
-    aliases: Mapping[str, int]
 
 
 class Heads:
@@ -116,19 +86,20 @@ class Heads:
             connection.execute(insert(training_images), images)
         if pointed(connection, head_id, CHAMPION) is None:
             move(connection, head_id, CHAMPION, version, "first version", actor)
+        note(connection, workspace, actor, "head.register", name, details={"version": version})
         advance(connection)
         return version
 
     def entries(self, workspace: str) -> list[HeadEntry]:
         """Every head that has a version, by name."""
         with self._database.read() as connection:
-            return self._entries(connection, heads.c.workspace == workspace)
+            return entries(connection, heads.c.workspace == workspace)
 
     def entry(self, workspace: str, name: str) -> HeadEntry:
         """One head."""
         with self._database.read() as connection:
             condition = (heads.c.workspace == workspace) & (heads.c.name == name)
-            found = self._entries(connection, condition)
+            found = entries(connection, condition)
         if not found:
             raise NotFound("head", name, hint="GET /v1/heads lists those there are.")
         return found[0]
@@ -180,7 +151,27 @@ class Heads:
             head_id = self._id(connection, workspace, name)
             self._require(connection, head_id, name, version)
             move(connection, head_id, alias, version, reason, actor)
+            details = {"alias": alias, "version": version}
+            note(connection, workspace, actor, "head.point", name, details=details)
             advance(connection)
+
+    def protect(self, workspace: str, name: str, *, protected: bool, actor: str) -> None:
+        """Lets only admins move a head's aliases and delete it, or everybody who may train."""
+        with self._database.write() as connection:
+            head_id = self._id(connection, workspace, name)
+            row = update(heads).where(heads.c.id == head_id)
+            connection.execute(row.values(protected=protected))
+            note(
+                connection, workspace, actor, "head.protect", name, details={"protected": protected}
+            )
+
+    def is_protected(self, workspace: str, name: str) -> bool:
+        """Whether a head is protected; one that does not exist is not."""
+        query = select(heads.c.protected).where(
+            heads.c.workspace == workspace, heads.c.name == name
+        )
+        with self._database.read() as connection:
+            return bool(connection.execute(query).scalar())
 
     def history(self, workspace: str, name: str) -> list[AliasMove]:
         """Who moved which alias when, newest first."""
@@ -196,6 +187,7 @@ class Heads:
         with self._database.write() as connection:
             head_id = self._id(connection, workspace, name)
             self._require(connection, head_id, name, version)
+            note(connection, workspace, actor, "version.delete", name, details={"version": version})
             return self._remove(connection, workspace, head_id, [version], actor)
 
     def remove(self, workspace: str, name: str, *, actor: str) -> set[str]:
@@ -204,6 +196,7 @@ class Heads:
             head_id = self._id(connection, workspace, name)
             query = select(versions.c.version).where(versions.c.head_id == head_id)
             numbers = list(connection.execute(query).scalars())
+            note(connection, workspace, actor, "head.delete", name, details={"versions": numbers})
             return self._remove(connection, workspace, head_id, numbers, actor)
 
     def artefacts(self, workspace: str) -> set[str]:
@@ -261,27 +254,3 @@ class Heads:
             raise NotFound(
                 "version", f"{name}@{version}", hint=f"GET /v1/heads/{name} lists its versions."
             )
-
-    @staticmethod
-    def _entries(connection: Connection, condition: ColumnElement[bool]) -> list[HeadEntry]:
-        rows = connection.execute(
-            select(heads.c.id, heads.c.name, heads.c.created.label("made"), versions)
-            .join(versions)
-            .where(condition)
-            .order_by(versions.c.version)
-        ).all()
-        named: dict[int, dict[str, int]] = {}
-        of_heads = select(aliases).join(heads).where(condition)
-        for r in connection.execute(of_heads):
-            named.setdefault(r.head_id, {})[r.alias] = r.version
-        grouped: dict[int, list[Version]] = {}
-        heads_by_id: dict[int, tuple[str, str]] = {}
-        for r in rows:
-            heads_by_id[r.id] = (r.name, r.made)
-            grouped.setdefault(r.id, []).append(
-                Version(r.name, r.version, r.artefact, r.space_id, r.dataset, r.created)
-            )
-        return [
-            HeadEntry(name, made, tuple(grouped[key]), named.get(key, {}))
-            for key, (name, made) in sorted(heads_by_id.items(), key=itemgetter(1))
-        ]

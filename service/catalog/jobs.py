@@ -2,53 +2,17 @@
 
 import json
 import time
-from dataclasses import dataclass, fields
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, Connection, Row, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, func, insert, select, update
 
+from service.catalog.audit import SYSTEM, note
 from service.catalog.database import Database, now
 from service.catalog.endings import NO_TRAINER, settlement
+from service.catalog.job import Job, as_job
 from service.catalog.tables import jobs
 from service.errors import Conflict, NotFound
-
-FINISHED = ("succeeded", "failed", "cancelled")
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One job as it stands.
-
-    Args:
-        id: 32 hex digits.
-        workspace: whose job it is.
-        kind: what is to be done, as `learn`.
-        state: queued, running, succeeded, failed or cancelled.
-        progress: 0 to 1.
-        stage: what is being done, in words.
-        request: what was asked for.
-        result: what came of it.
-        error: a problem object where it failed.
-        created, started, finished: RFC 3339 times.
-        attempts: how often it was started.
-        cancel_requested: somebody wants it to stop.
-    """
-
-    id: str
-    workspace: str
-    kind: str
-    state: str
-    progress: float
-    stage: str
-    request: dict[str, Any]
-    result: dict[str, Any] | None
-    error: dict[str, Any] | None
-    created: str
-    started: str | None
-    finished: str | None
-    attempts: int
-    cancel_requested: bool
 
 
 class Jobs:
@@ -58,15 +22,22 @@ class Jobs:
         self._database = database
 
     def submit(
-        self, workspace: str, kind: str, request: dict[str, Any], idempotency_key: str | None = None
+        self,
+        workspace: str,
+        kind: str,
+        request: dict[str, Any],
+        idempotency_key: str | None = None,
+        *,
+        actor: str = SYSTEM,
     ) -> Job:
         """Queues a job; durable on return. The same key with the same request is the same job.
 
         Raises:
             Conflict: the key was used for another request.
         """
+        job_id = uuid4().hex
         values = {
-            "id": uuid4().hex,
+            "id": job_id,
             "workspace": workspace,
             "kind": kind,
             "state": "queued",
@@ -74,12 +45,15 @@ class Jobs:
             "request": request,
             "idempotency_key": idempotency_key,
             "created": now(),
+            "actor": actor,
         }
         with self._database.write() as connection:
             same = _repeated(connection, workspace, request, idempotency_key)
             if same is not None:
                 return same
-            return _job(connection.execute(insert(jobs).values(values).returning(jobs)).one())
+            details = {"kind": kind, "head": request.get("name"), "dataset": request.get("dataset")}
+            note(connection, workspace, actor, "job.submit", job_id, details=details)
+            return as_job(connection.execute(insert(jobs).values(values).returning(jobs)).one())
 
     def repeated(
         self, workspace: str, request: dict[str, Any], idempotency_key: str | None
@@ -99,7 +73,7 @@ class Jobs:
             row = connection.execute(select(jobs).where(condition)).first()
         if row is None:
             raise NotFound("job", job_id, hint="GET /v1/jobs lists those there are.")
-        return _job(row)
+        return as_job(row)
 
     def all(self, workspace: str, limit: int = 200) -> list[Job]:
         """The newest jobs of a workspace, newest first."""
@@ -110,7 +84,7 @@ class Jobs:
             .limit(limit)
         )
         with self._database.read() as connection:
-            return [_job(row) for row in connection.execute(query)]
+            return [as_job(row) for row in connection.execute(query)]
 
     def counts(self) -> dict[str, int]:
         """How many jobs of all workspaces are in each state; states of none are absent."""
@@ -118,7 +92,7 @@ class Jobs:
         with self._database.read() as connection:
             return {row[0]: row[1] for row in connection.execute(query)}
 
-    def cancel(self, workspace: str, job_id: str) -> Job:
+    def cancel(self, workspace: str, job_id: str, *, actor: str = SYSTEM) -> Job:
         """Cancels a job: at once where it is queued, at its next step where it runs.
 
         Raises:
@@ -127,9 +101,13 @@ class Jobs:
         with self._database.write() as connection:
             mine = (jobs.c.workspace == workspace) & (jobs.c.id == job_id)
             queued = update(jobs).where(mine, jobs.c.state == "queued")
-            connection.execute(queued.values(state="cancelled", stage="", finished=now()))
+            stopped = connection.execute(
+                queued.values(state="cancelled", stage="", finished=now())
+            ).rowcount
             running = update(jobs).where(mine, jobs.c.state == "running")
-            connection.execute(running.values(cancel_requested=True))
+            stopped += connection.execute(running.values(cancel_requested=True)).rowcount
+            if stopped:
+                note(connection, workspace, actor, "job.cancel", job_id)
         job = self.get(workspace, job_id)
         if job.state in ("succeeded", "failed"):
             raise Conflict(
@@ -163,7 +141,7 @@ class Jobs:
                 )
                 .returning(jobs)
             ).first()
-        return None if taken is None else _job(taken)
+        return None if taken is None else as_job(taken)
 
     def report(self, job_id: str, owner: str, *, stage: str, progress: float) -> bool:
         """Says how far a job is; False where it should stop (cancelled, or taken away)."""
@@ -283,7 +261,7 @@ def _repeated(
             f"Idempotency-Key '{key}' was used for another request.",
             hint="Send a new key with a new request.",
         )
-    return _job(row)
+    return as_job(row)
 
 
 def _since(heartbeat: float | None) -> float:
@@ -293,7 +271,3 @@ def _since(heartbeat: float | None) -> float:
 
 def _running(job_id: str, owner: str) -> ColumnElement[bool]:
     return (jobs.c.id == job_id) & (jobs.c.owner == owner) & (jobs.c.state == "running")
-
-
-def _job(row: Row[Any]) -> Job:
-    return Job(**{field.name: getattr(row, field.name) for field in fields(Job)})

@@ -66,6 +66,7 @@ heads = Table(
     Column("created", String(32), nullable=False),
     # Outlives the versions, so that a number is never given twice.
     Column("last_version", Integer, nullable=False, default=0),
+    Column("protected", Boolean, nullable=False, default=False),
     UniqueConstraint("workspace", "name"),
 )
 
@@ -134,6 +135,7 @@ jobs = Table(
     Column("heartbeat", Float),
     Column("attempts", Integer, nullable=False, default=0),
     Column("cancel_requested", Boolean, nullable=False, default=False),
+    Column("actor", String(64), nullable=False),
     UniqueConstraint("workspace", "idempotency_key"),
     Index("ix_jobs_state", "state", "created"),
 )
@@ -163,4 +165,36 @@ registry = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("generation", Integer, nullable=False),
+)
+
+# Never removed: the audit tells keys apart by name, and a home that had a key stays closed.
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("workspace", String(64), ForeignKey("workspaces.name"), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("hash", String(64), nullable=False, unique=True),
+    Column("created", String(32), nullable=False),
+    Column("created_by", String(64), nullable=False),
+    Column("expires", String(32)),
+    Column("revoked", String(32)),
+    UniqueConstraint("workspace", "name"),
+)
+
+# Lines are added and never changed; `chain.py` says how each follows from the one before it.
+audit = Table(
+    "audit",
+    metadata,
+    Column("workspace", String(64), ForeignKey("workspaces.name"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("at", String(32), nullable=False),
+    Column("actor", String(64), nullable=False),
+    Column("action", String(128), nullable=False),
+    Column("which", String(200), nullable=False),
+    Column("result", String(64), nullable=False),
+    Column("details", JSON, nullable=False),
+    Column("previous", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
 )

@@ -134,6 +134,25 @@ def delete(
         typer.echo(f"Deleted {head}.")
 
 
+@app.command()
+def protect(
+    context: typer.Context,
+    head: Annotated[str, typer.Argument(metavar="HEAD", help="Which head.")],
+    *,
+    off: Annotated[bool, typer.Option("--off", metavar="", help="Protect it no more.")] = False,
+    as_json: AsJson = False,
+    server: Server = None,
+    key: Key = None,
+) -> None:
+    """Let only admins move a head's aliases and delete it."""
+    with session(context, server, key, as_json=as_json) as client:
+        answer = client.protect(head, protected=not off)
+    if as_json:
+        print_json(answer)
+    else:
+        typer.echo(f"{head} is {'protected' if answer['protected'] else 'not protected'} now.")
+
+
 def suspects(
     context: typer.Context,
     head: Head,

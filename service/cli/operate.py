@@ -1,6 +1,7 @@
 """Running the product: `demo`, `serve`, `doctor`. Holds none of what they do."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -27,19 +28,34 @@ def serve(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(metavar="N", min=1, max=MAX_PORT)] = 3000,
     workers: Annotated[int, typer.Option(metavar="N", min=1, help="Processes that answer.")] = 1,
+    tls_cert: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Certificate chain (PEM): serve HTTPS.")
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The certificate's private key (PEM).")
+    ] = None,
 ) -> None:
     """Serve every head over HTTP, until Ctrl-C."""
-    from service.launch import become_server, prepare
+    from service.launch import become_server, needs_key, prepare
 
     settings = quiet_settings()
+    pair = {"tls_cert": tls_cert, "tls_key": tls_key}
+    settings = settings.model_copy(update={n: p for n, p in pair.items() if p is not None})
     note(f"Preparing {settings.home.absolute()} ...")
     listen_at = prepare(settings, host, port)
     sample = settings.home.absolute() / "demo" / "sample.png"
-    url = f"http://{_reachable(listen_at)}:{port}"
+    scheme = "http" if settings.tls_cert is None else "https"
+    url = f"{scheme}://{_reachable(listen_at)}:{port}"
     note(f"Penultimate serves {settings.home.absolute()} at {url}")
     note(f"  documentation  {url}/docs")
     note(f"  try it         {curl(str(sample) if sample.exists() else 'PICTURE', url)}")
     note("  stop it        Ctrl-C")
+    if needs_key(settings):
+        note("  keys           every request needs one")
+    else:
+        note(
+            "  keys           none yet: it answers this machine alone, and asks nobody who they are"
+        )
     become_server(settings, listen_at, port, workers)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli import ask, backbones, backups, heads, learn, operate
+from service.cli import ask, backbones, backups, heads, keys, learn, operate
 from service.cli.session import Guarded, Origin
 
 EPILOG = "Without --server a command works on the home folder: PENULTIMATE_HOME or ~/.penultimate."
@@ -35,6 +35,8 @@ app.add_typer(heads.app, name="heads")
 app.command()(heads.suspects)
 app.command("next")(heads.next_to_label)
 app.command()(heads.erase)
+app.add_typer(keys.app, name="keys")
+app.command()(keys.audit)
 app.command()(operate.doctor)
 app.command()(backups.backup)
 app.command()(backups.restore)
@@ -73,6 +75,14 @@ def _start(
         str | None,
         typer.Option(envvar="PENULTIMATE_KEY", metavar="KEY", help="The server's key."),
     ] = None,
+    workspace: Annotated[
+        str,
+        typer.Option(
+            envvar="PENULTIMATE_WORKSPACE",
+            metavar="NAME",
+            help="Whose things in the home folder; on a server the key says it.",
+        ),
+    ] = "default",
     _version: Annotated[
         bool,
         typer.Option(
@@ -85,4 +95,4 @@ def _start(
     ] = False,
 ) -> None:
     """Where every verb asks, unless it is told otherwise itself."""
-    context.obj = Origin(server, key)
+    context.obj = Origin(server, key, workspace)

@@ -36,6 +36,8 @@ HINTS = {
     "or learn from it under a new --dataset name.",
     "no_signal": "More or clearer images help; --allow-no-signal registers the head all the same.",
     "image_not_found": "An image is named by its digest; --json answers show it.",
+    "unauthenticated": "Give a key with --key or PENULTIMATE_KEY; "
+    "`penultimate keys create` makes one on the server's home.",
     "dataset_not_found": "`penultimate ingest` makes a dataset from a folder.",
 }
 """What to do from a shell, by code, where the server's hint speaks of HTTP."""
@@ -54,11 +56,13 @@ class Origin:
     Args:
         server: address of a server; None is the home folder.
         key: sent to the server.
+        workspace: whose things in the home folder; on a server the key says it.
         as_json: whether standard output is for a machine.
     """
 
     server: str | None = None
     key: str | None = None
+    workspace: str = "default"
     as_json: bool = False
 
 
@@ -95,7 +99,7 @@ def session(
 
         settings = quiet_settings()
         _announce_first_use(settings)
-        client = local_client(settings)
+        client = local_client(settings, origin.workspace)
     with client:
         yield client
 
@@ -165,9 +169,9 @@ def as_refusal(error: Exception) -> PenultimateError | None:
             return refusal
     if type(error).__module__.partition(".")[0] not in OWN:
         return None
-    from service.problems import INTERNAL, problem
+    from service.problems import INTERNAL, full_problem
 
-    said = problem(error)
+    said = full_problem(error)
     return None if said == INTERNAL else PenultimateError.from_problem(said)
 
 

@@ -1,14 +1,18 @@
 """The HTTP contract: one short function a route. Holds no logic; knows no SQL, vector or tree."""
 
+from typing import Any
+
 from fastapi import FastAPI, Request
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import RedirectResponse, Response
 from fastapi_offline import FastAPIOffline
 
 from service.gauges import Gauges
-from service.http import datasets, heads, images
+from service.http import datasets, heads, images, keys
 from service.http.answers import add_refusals, answer
 from service.http.edge import Edge
 from service.http.gate import Gates
+from service.http.guard import Guard, noting
 from service.metrics import PrometheusMetrics
 from service.product import Product
 from service.settings import Settings
@@ -19,17 +23,34 @@ DESCRIPTION = (
     "hundred labelled images, and ask all of them about an image at the cost of one look."
 )
 
+SHARED: dict[str, Any] = {
+    "allow_methods": ["GET", "POST", "PUT", "DELETE"],
+    "allow_headers": ["Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID"],
+    "expose_headers": ["Location", "Retry-After", "X-Request-ID"],
+    "allow_credentials": False,
+}
+"""What web pages from elsewhere may send and see, where they may ask at all."""
+
 
 def create_app(settings: Settings, metrics: PrometheusMetrics) -> FastAPI:
-    """The application; `app.state.product` must be set before its first request."""
+    """The application; `app.state.product` must be set before its first request.
+
+    Where `app.state.operator` is set too, every request is theirs: there is no network between.
+    """
     app = FastAPIOffline(title="Penultimate", version=VERSION, description=DESCRIPTION)
     app.state.product = None
     app.state.gates = Gates.of(settings, metrics)
+    app.state.operator = None
     app.include_router(images.router)
     app.include_router(datasets.router)
     app.include_router(heads.router)
+    app.include_router(keys.router)
     _add_operations(app, metrics)
-    add_refusals(app)
+    add_refusals(app, noting)
+    origins = settings.web_origins
+    app.add_middleware(Guard, state=app.state, origins=origins)
+    if origins:
+        app.add_middleware(CORSMiddleware, allow_origins=origins, **SHARED)
     app.add_middleware(
         Edge,
         metrics=metrics,

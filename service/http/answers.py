@@ -1,5 +1,6 @@
 """What is sent back: JSON, and problems for every kind of refusal. Knows no routes."""
 
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
@@ -7,15 +8,19 @@ import orjson
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 
 from classifiers.errors import ClassifierError
 from features.errors import FeatureError
 from service.catalog import Job
-from service.errors import NothingAnswered, ServiceError
+from service.errors import NothingAnswered, ServiceError, Unauthenticated
 from service.http.edge import PROBLEM_JSON
 from service.http.forms import invalid
 from service.problems import problem, retry_after_s
+
+Noting = Callable[[Request, Exception], BackgroundTask | None]
+"""What is to be done about a refusal once it is sent."""
 
 
 def answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:  # noqa: ANN401 - whatever JSON can say
@@ -52,19 +57,28 @@ def refuse(error: Exception) -> Response:
         body |= error.answer
     wait_s = retry_after_s(error)
     headers = {} if wait_s is None else {"Retry-After": str(wait_s)}
+    if isinstance(error, Unauthenticated):
+        headers["WWW-Authenticate"] = "Bearer"
     return Response(orjson.dumps(body), body["status"], headers, media_type=PROBLEM_JSON)
 
 
-def add_refusals(app: FastAPI) -> None:
-    """Every refusal of the product and of the framework becomes a problem."""
+def add_refusals(app: FastAPI, noting: Noting) -> None:
+    """Every refusal of the product and of the framework becomes a problem.
+
+    Args:
+        app: where.
+        noting: what is to be done about a refusal of the product once it is sent.
+    """
+
+    async def refuse_error(request: Request, error: Exception) -> Response:
+        refusal = refuse(error)
+        refusal.background = noting(request, error)
+        return refusal
+
     for kind in (FeatureError, ClassifierError, ServiceError):
-        app.add_exception_handler(kind, _refuse_error)
+        app.add_exception_handler(kind, refuse_error)
     app.add_exception_handler(RequestValidationError, _refuse_shape)
     app.add_exception_handler(HTTPException, _refuse_http)
-
-
-async def _refuse_error(_: Request, error: Exception) -> Response:
-    return refuse(error)
 
 
 async def _refuse_shape(_: Request, error: Exception) -> Response:

@@ -12,9 +12,10 @@ from service.errors import InvalidRequest
 from service.http.answers import accepted, answer
 from service.http.forms import Form, read_form, read_json
 from service.http.gate import TakingIn
+from service.http.guard import Reader, Teacher
 from service.http.openapi import body_of, form_field
 from service.look_schemas import LookAnswer
-from service.product import DEFAULT_WORKSPACE, Product
+from service.product import Product
 from service.settings import Settings
 from service.workflows import compare, datasets, look
 from service.workflows.ingest import LabelledUpload, ingest
@@ -25,26 +26,27 @@ PARALLEL = ("labels", "groups", "splits")
 
 
 @router.get("")
-def list_datasets(request: Request) -> Response:
+def list_datasets(request: Request, who: Reader) -> Response:
     """Lists datasets with their counts."""
-    return answer(datasets.list_all(request.app.state.product, DEFAULT_WORKSPACE))
+    return answer(datasets.list_all(request.app.state.product, who.workspace))
 
 
 @router.get("/{dataset}")
-def show_dataset(request: Request, dataset: str) -> Response:
+def show_dataset(request: Request, who: Reader, dataset: str) -> Response:
     """Shows one dataset: counts by label and group, problems found."""
-    return answer(datasets.describe(request.app.state.product, DEFAULT_WORKSPACE, dataset))
+    return answer(datasets.describe(request.app.state.product, who.workspace, dataset))
 
 
 @router.get("/{dataset}/look", response_model=LookAnswer)
-def look_at_dataset(request: Request, dataset: str) -> Response:
+def look_at_dataset(request: Request, who: Reader, dataset: str) -> Response:
     """Says in about a second whether plain methods can tell the classes apart."""
-    return answer(look.look(request.app.state.product, DEFAULT_WORKSPACE, dataset))
+    return answer(look.look(request.app.state.product, who.workspace, dataset))
 
 
 @router.post("/{dataset}/compare", status_code=202, response_model=schemas.JobAnswer)
 def compare_backbones(
     request: Request,
+    who: Teacher,
     dataset: str,
     body: schemas.CompareRequest,
     idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
@@ -52,28 +54,33 @@ def compare_backbones(
     """Asks for backbones to be compared on a dataset; the job's result has a row for each."""
     job = compare.request_comparison(
         request.app.state.product,
-        DEFAULT_WORKSPACE,
+        who.workspace,
         dataset=dataset,
         backbones=body.backbones,
         options=body.options,
         idempotency_key=idempotency_key,
+        actor=who.name,
     )
     return accepted(job)
 
 
 @router.delete("/{dataset}")
-def delete_dataset(request: Request, dataset: str) -> Response:
+def delete_dataset(request: Request, who: Teacher, dataset: str) -> Response:
     """Deletes a dataset, and those of its images that no other dataset uses."""
-    return answer(datasets.delete(request.app.state.product, DEFAULT_WORKSPACE, dataset))
+    return answer(
+        datasets.delete(request.app.state.product, who.workspace, dataset, actor=who.name)
+    )
 
 
 @router.put("/{dataset}/labels")
-async def put_labels(request: Request, dataset: str, turn: TakingIn) -> Response:
+async def put_labels(request: Request, who: Teacher, dataset: str, turn: TakingIn) -> Response:
     """Sets labels and groups of images that the dataset holds."""
     changes = await read_json(request, schemas.LabelChanges)
     entries = [entry.model_dump(exclude_unset=True) for entry in changes.labels]
     product: Product = request.app.state.product
-    return answer(await turn.run(datasets.relabel, product, DEFAULT_WORKSPACE, dataset, entries))
+    return answer(
+        await turn.run(datasets.relabel, product, who.workspace, dataset, entries, actor=who.name)
+    )
 
 
 @router.post(
@@ -90,13 +97,15 @@ async def put_labels(request: Request, dataset: str, turn: TakingIn) -> Response
         required=[],
     ),
 )
-async def add_images(request: Request, dataset: str, turn: TakingIn) -> Response:
+async def add_images(request: Request, who: Teacher, dataset: str, turn: TakingIn) -> Response:
     """Adds labelled images, as files or as one archive; the dataset is made if it is new."""
     product: Product = request.app.state.product
     settings = product.settings
     async with read_form(request, max_files=settings.max_images_per_ingest) as form:
         uploads = _uploads(form, settings)
-        return answer(await turn.run(ingest, product, DEFAULT_WORKSPACE, dataset, uploads))
+        return answer(
+            await turn.run(ingest, product, who.workspace, dataset, uploads, actor=who.name)
+        )
 
 
 def _uploads(form: Form, settings: Settings) -> Iterator[LabelledUpload]:

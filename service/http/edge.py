@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import RequestTooLarge
 from service.metrics import PrometheusMetrics
+from service.names import PROBES
 from service.problems import problem
 
 log = structlog.get_logger("http")
@@ -26,11 +27,23 @@ HEADERS = {
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
+    "Cross-Origin-Resource-Policy": "same-origin",
 }
+
+POLICY = "default-src 'none'; frame-ancestors 'none'"
+"""What a browser may do with an answer that is no page: nothing."""
+
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; font-src 'self' data:; connect-src 'self'; worker-src blob:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""The same for the documentation, which starts its viewer by a line of script in the page."""
+
+HTTPS_ONLY = "max-age=31536000"
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")
-UNTIMED = ("/livez", "/readyz", "/metrics")
 
 
 class Edge:
@@ -89,7 +102,7 @@ class _Exchange:
                 log.exception("request failed", method=self._scope["method"])
                 await self._refuse(error)
         route = getattr(self._scope.get("route"), "path", "unmatched")
-        if route not in UNTIMED:
+        if route not in PROBES:
             # A client may make methods up; each would be a series of its own.
             method = self._scope["method"] if self._scope["method"] in METHODS else "other"
             seconds = perf_counter() - start
@@ -117,6 +130,10 @@ class _Exchange:
             headers["X-Request-ID"] = self._id
             for name, value in HEADERS.items():
                 headers.setdefault(name, value)
+            is_page = headers.get("content-type", "").startswith("text/html")
+            headers.setdefault("Content-Security-Policy", PAGE_POLICY if is_page else POLICY)
+            if self._scope.get("scheme") == "https":
+                headers.setdefault("Strict-Transport-Security", HTTPS_ONLY)
         await self._send(message)
 
     async def _refuse(self, error: Exception) -> None:

@@ -7,8 +7,10 @@ from fastapi.responses import HTMLResponse, Response
 
 from service import schemas
 from service.http.answers import accepted, answer, describe_job
-from service.product import DEFAULT_WORKSPACE, Product
+from service.http.guard import Admin, Reader, Teacher
+from service.product import Product
 from service.report import POLICY
+from service.schemas_keys import Protection
 from service.schemas_next import NextAnswer
 from service.workflows import heads, learn, next_labels, report, suspects
 
@@ -18,116 +20,145 @@ router = APIRouter(prefix="/v1", tags=["heads"])
 @router.post("/heads", status_code=202, response_model=schemas.JobAnswer)
 def learn_head(
     request: Request,
+    who: Teacher,
     body: schemas.LearnRequest,
     idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
 ) -> Response:
     """Asks for a head to be trained on a dataset; the job says when it answers."""
     job = learn.request_learning(
         request.app.state.product,
-        DEFAULT_WORKSPACE,
+        who.workspace,
         name=body.name,
         dataset=body.dataset,
         task=body.task,
         options=body.options,
         idempotency_key=idempotency_key,
+        actor=who.name,
     )
     return accepted(job)
 
 
 @router.get("/heads")
-def list_heads(request: Request) -> Response:
+def list_heads(request: Request, who: Reader) -> Response:
     """Lists the heads of the library."""
-    return answer(heads.list_all(request.app.state.product, DEFAULT_WORKSPACE))
+    return answer(heads.list_all(request.app.state.product, who.workspace))
 
 
 @router.get("/heads/{head}")
-def show_head(request: Request, head: str) -> Response:
+def show_head(request: Request, who: Reader, head: str) -> Response:
     """Shows one head: its versions, aliases and champion."""
-    return answer(heads.show(request.app.state.product, DEFAULT_WORKSPACE, head))
+    return answer(heads.show(request.app.state.product, who.workspace, head))
 
 
 @router.delete("/heads/{head}")
-def delete_head(request: Request, head: str) -> Response:
+def delete_head(request: Request, who: Teacher, head: str) -> Response:
     """Deletes a head with all its versions."""
-    return answer(heads.delete_head(request.app.state.product, DEFAULT_WORKSPACE, head))
+    product: Product = request.app.state.product
+    heads.check_may_change(product, who, head)
+    return answer(heads.delete_head(product, who.workspace, head, actor=who.name))
 
 
 @router.get("/heads/{head}/versions/{version}")
-def show_card(request: Request, head: str, version: int) -> Response:
+def show_card(request: Request, who: Reader, head: str, version: int) -> Response:
     """Shows the card of one version: what it says of itself."""
-    return answer(heads.card(request.app.state.product, DEFAULT_WORKSPACE, head, version))
+    return answer(heads.card(request.app.state.product, who.workspace, head, version))
 
 
 @router.get("/heads/{head}/versions/{version}/suspects", response_model=schemas.SuspectsAnswer)
 def show_suspects(
     request: Request,
+    who: Reader,
     head: str,
     version: int,
     limit: Annotated[int, Query(ge=1, le=schemas.MAX_SUSPECTS)] = 50,
 ) -> Response:
     """Names training images whose label is in doubt, and those that are nearly the same."""
     product: Product = request.app.state.product
-    return answer(suspects.suspects(product, DEFAULT_WORKSPACE, head, version, limit))
+    return answer(suspects.suspects(product, who.workspace, head, version, limit))
 
 
 @router.get("/heads/{head}/versions/{version}/next", response_model=NextAnswer)
 def show_next(
     request: Request,
+    who: Reader,
     head: str,
     version: int,
     limit: Annotated[int, Query(ge=1, le=schemas.MAX_NEXT)] = 20,
 ) -> Response:
     """Names the unlabelled images of the head's dataset that are most worth a label."""
     product: Product = request.app.state.product
-    return answer(next_labels.next_to_label(product, DEFAULT_WORKSPACE, head, version, limit))
+    return answer(next_labels.next_to_label(product, who.workspace, head, version, limit))
 
 
 @router.get("/heads/{head}/versions/{version}/report", response_class=HTMLResponse)
-def show_report(request: Request, head: str, version: int, *, pictures: bool = True) -> Response:
+def show_report(
+    request: Request, who: Reader, head: str, version: int, *, pictures: bool = True
+) -> Response:
     """Reports how good one version is, as a page of HTML that stands alone and prints well."""
     product: Product = request.app.state.product
-    page = report.report(product, DEFAULT_WORKSPACE, head, version, pictures=pictures)
+    page = report.report(product, who.workspace, head, version, pictures=pictures)
     return HTMLResponse(page, headers={"Content-Security-Policy": POLICY})
 
 
 @router.delete("/heads/{head}/versions/{version}")
-def delete_version(request: Request, head: str, version: int) -> Response:
+def delete_version(request: Request, who: Teacher, head: str, version: int) -> Response:
     """Deletes one version; the newest one left becomes champion if this one was."""
     product: Product = request.app.state.product
-    return answer(heads.delete_version(product, DEFAULT_WORKSPACE, head, version))
+    heads.check_may_change(product, who, head)
+    return answer(heads.delete_version(product, who.workspace, head, version, actor=who.name))
 
 
 @router.put("/heads/{head}/aliases/{alias}")
-def point_alias(request: Request, head: str, alias: str, target: schemas.AliasTarget) -> Response:
+def point_alias(
+    request: Request, who: Teacher, head: str, alias: str, target: schemas.AliasTarget
+) -> Response:
     """Points an alias, `champion` for one, to a version."""
     product: Product = request.app.state.product
+    heads.check_may_change(product, who, head)
     return answer(
-        heads.point(product, DEFAULT_WORKSPACE, head, alias, target.version, target.reason)
+        heads.point(
+            product,
+            who.workspace,
+            head,
+            alias,
+            target.version,
+            target.reason,
+            actor=who.name,
+        )
+    )
+
+
+@router.put("/heads/{head}/protection")
+def protect_head(request: Request, who: Admin, head: str, target: Protection) -> Response:
+    """Lets only admins move a head's aliases and delete it, or whoever may train again."""
+    product: Product = request.app.state.product
+    return answer(
+        heads.protect(product, who.workspace, head, protected=target.protected, actor=who.name)
     )
 
 
 @router.get("/heads/{head}/history")
-def show_history(request: Request, head: str) -> Response:
+def show_history(request: Request, who: Reader, head: str) -> Response:
     """Shows who moved which alias when."""
-    return answer(heads.history(request.app.state.product, DEFAULT_WORKSPACE, head))
+    return answer(heads.history(request.app.state.product, who.workspace, head))
 
 
 @router.get("/jobs", tags=["jobs"])
-def list_jobs(request: Request) -> Response:
+def list_jobs(request: Request, who: Reader) -> Response:
     """Lists the newest jobs."""
     product: Product = request.app.state.product
-    return answer({"jobs": [describe_job(j) for j in product.catalog.jobs.all(DEFAULT_WORKSPACE)]})
+    return answer({"jobs": [describe_job(j) for j in product.catalog.jobs.all(who.workspace)]})
 
 
 @router.get("/jobs/{job}", tags=["jobs"], response_model=schemas.JobAnswer)
-def show_job(request: Request, job: str) -> Response:
+def show_job(request: Request, who: Reader, job: str) -> Response:
     """Shows one job."""
     product: Product = request.app.state.product
-    return answer(describe_job(product.catalog.jobs.get(DEFAULT_WORKSPACE, job)))
+    return answer(describe_job(product.catalog.jobs.get(who.workspace, job)))
 
 
 @router.delete("/jobs/{job}", tags=["jobs"], response_model=schemas.JobAnswer)
-def cancel_job(request: Request, job: str) -> Response:
+def cancel_job(request: Request, who: Teacher, job: str) -> Response:
     """Cancels a job: at once where it waits, at its next step where it runs."""
     product: Product = request.app.state.product
-    return answer(describe_job(product.catalog.jobs.cancel(DEFAULT_WORKSPACE, job)))
+    return answer(describe_job(product.catalog.jobs.cancel(who.workspace, job, actor=who.name)))

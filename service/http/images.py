@@ -9,8 +9,9 @@ from service import schemas
 from service.http.answers import answer
 from service.http.forms import is_json, read_form, read_json
 from service.http.gate import Answering
+from service.http.guard import Admin, Reader
 from service.http.openapi import body_of, form_field
-from service.product import DEFAULT_WORKSPACE, Product
+from service.product import Product
 from service.schemas_predict import PredictAnswer
 from service.workflows import embed, erase, predict, search
 
@@ -34,7 +35,7 @@ IMAGES = form_field("1 to 64 image files", "binary", many=True)
         json=schemas.PredictDigests,
     ),
 )
-async def predict_images(request: Request, turn: Answering) -> Response:
+async def predict_images(request: Request, who: Reader, turn: Answering) -> Response:
     """Asks many heads about images, at the cost of one look at each image."""
     product: Product = request.app.state.product
     if is_json(request):
@@ -43,7 +44,7 @@ async def predict_images(request: Request, turn: Answering) -> Response:
             await turn.run(
                 predict.predict_digests,
                 product,
-                DEFAULT_WORKSPACE,
+                who.workspace,
                 query.digests,
                 query.heads,
                 evidence=query.evidence,
@@ -59,7 +60,7 @@ async def predict_images(request: Request, turn: Answering) -> Response:
         await turn.run(
             predict.predict_images,
             product,
-            DEFAULT_WORKSPACE,
+            who.workspace,
             uploads,
             heads,
             evidence=evidence,
@@ -74,15 +75,15 @@ async def predict_images(request: Request, turn: Answering) -> Response:
     response_model=schemas.EmbedAnswer,
     openapi_extra=body_of({"images": IMAGES}, required=["images"]),
 )
-async def embed_images(request: Request, turn: Answering) -> Response:
+async def embed_images(request: Request, who: Reader, turn: Answering) -> Response:
     """Gives the vectors of images, as JSON or as an Arrow stream."""
     product: Product = request.app.state.product
     async with read_form(request, max_files=schemas.MAX_IMAGES) as form:
         uploads = form.uploads("images", at_most=schemas.MAX_IMAGES)
     if embed.ARROW in request.headers.get("accept", ""):
-        stream = await turn.run(embed.embed_arrow, product, DEFAULT_WORKSPACE, uploads)
+        stream = await turn.run(embed.embed_arrow, product, who.workspace, uploads)
         return Response(stream, media_type=embed.ARROW)
-    return answer(await turn.run(embed.embed, product, DEFAULT_WORKSPACE, uploads))
+    return answer(await turn.run(embed.embed, product, who.workspace, uploads))
 
 
 @router.post(
@@ -99,12 +100,12 @@ async def embed_images(request: Request, turn: Answering) -> Response:
         json=schemas.SearchQuery,
     ),
 )
-async def search_images(request: Request, turn: Answering) -> Response:
+async def search_images(request: Request, who: Reader, turn: Answering) -> Response:
     """Finds the images most similar to an image, a known digest or a vector."""
     product: Product = request.app.state.product
     if is_json(request):
         query = await read_json(request, schemas.SearchQuery)
-        return answer(await turn.run(_search_json, product, query))
+        return answer(await turn.run(_search_json, product, who.workspace, query))
     async with read_form(request, max_files=1) as form:
         upload = form.uploads("image", at_most=1)[0]
         filters: dict[str, Any] = {
@@ -112,19 +113,17 @@ async def search_images(request: Request, turn: Answering) -> Response:
             "dataset": form.text("dataset"),
             "label": form.text("label"),
         }
-    return answer(
-        await turn.run(search.search_image, product, DEFAULT_WORKSPACE, upload, **filters)
-    )
+    return answer(await turn.run(search.search_image, product, who.workspace, upload, **filters))
 
 
 @router.delete("/images/{digest}")
-def erase_image(request: Request, digest: str) -> Response:
+def erase_image(request: Request, who: Admin, digest: str) -> Response:
     """Erases an image everywhere; answers with the heads that were trained on it."""
-    return answer(erase.erase(request.app.state.product, DEFAULT_WORKSPACE, digest))
+    return answer(erase.erase(request.app.state.product, who.workspace, digest, actor=who.name))
 
 
 @router.get("/spaces")
-def spaces(request: Request) -> Response:
+def spaces(request: Request, _: Reader) -> Response:
     """The backbones served and their identity."""
     product: Product = request.app.state.product
     space = {
@@ -136,8 +135,8 @@ def spaces(request: Request) -> Response:
     return answer({"spaces": [space]})
 
 
-def _search_json(product: Product, query: schemas.SearchQuery) -> dict[str, Any]:
+def _search_json(product: Product, workspace: str, query: schemas.SearchQuery) -> dict[str, Any]:
     filters: dict[str, Any] = {"k": query.k, "dataset": query.dataset, "label": query.label}
     return search.search_known(
-        product, DEFAULT_WORKSPACE, digest=query.digest, vector=query.vector, **filters
+        product, workspace, digest=query.digest, vector=query.vector, **filters
     )

@@ -19,7 +19,7 @@ from classifiers.recipe import Recipe
 from classifiers.training import assess
 from features.embedder import Embedder
 from features.errors import FeatureError, UnknownDigest
-from service.catalog import Job
+from service.catalog import SYSTEM, Job
 from service.errors import LabelsNotReady
 from service.problems import problem
 from service.product import Product
@@ -50,6 +50,7 @@ def request_comparison(
     backbones: Sequence[str],
     options: CompareOptions,
     idempotency_key: str | None = None,
+    actor: str = SYSTEM,
 ) -> Job:
     """Queues a comparison, once the labels are known to be fit for it.
 
@@ -69,7 +70,7 @@ def request_comparison(
     if same is not None:
         return same
     comparable_labels(product, workspace, dataset)
-    return jobs.submit(workspace, "compare", request, idempotency_key)
+    return jobs.submit(workspace, "compare", request, idempotency_key, actor=actor)
 
 
 def run_comparison(product: Product, job: Job, owner: str, report: Report) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from classifiers.labels import LabelSet, find_problems
 from features.keys import is_digest
-from service.catalog import Labelled
+from service.catalog import SYSTEM, Labelled
 from service.errors import InvalidRequest, NotFound
 from service.names import check_text
 from service.problems import problem_entry
@@ -68,7 +68,12 @@ def list_all(product: Product, workspace: str) -> dict[str, Any]:
 
 
 def relabel(
-    product: Product, workspace: str, name: str, entries: Sequence[dict[str, Any]]
+    product: Product,
+    workspace: str,
+    name: str,
+    entries: Sequence[dict[str, Any]],
+    *,
+    actor: str = SYSTEM,
 ) -> dict[str, Any]:
     """Sets labels and groups of images that the dataset holds; all entries or none.
 
@@ -89,13 +94,13 @@ def relabel(
         raise NotFound(
             "image", f"{strangers[0]}{more}", hint=f"Add it with POST /v1/datasets/{name}/images."
         )
-    product.catalog.datasets.relabel(workspace, name, images)
+    product.catalog.datasets.relabel(workspace, name, images, actor=actor)
     return describe(product, workspace, name)
 
 
-def delete(product: Product, workspace: str, name: str) -> dict[str, Any]:
+def delete(product: Product, workspace: str, name: str, *, actor: str = SYSTEM) -> dict[str, Any]:
     """Deletes a dataset and every image of it that no other dataset uses."""
-    orphans = product.catalog.remove_dataset(workspace, name)
+    orphans = product.catalog.remove_dataset(workspace, name, actor=actor)
     finish_erasures(product, workspace, orphans)
     return {"dataset": name, "images_removed": len(orphans)}
 

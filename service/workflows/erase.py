@@ -8,6 +8,7 @@ from typing import Any
 from features.blobs import Blobs
 from features.keys import EmbeddingSpace, is_digest
 from features.store import FeatureStore
+from service.catalog import SYSTEM
 from service.errors import InvalidRequest, NotFound
 from service.product import Product
 from service.workspace import IMAGES
@@ -16,7 +17,7 @@ SECOND_LOOK_S = 0.5
 """How long after the first an erasure looks a second time."""
 
 
-def erase(product: Product, workspace: str, digest: str) -> dict[str, Any]:
+def erase(product: Product, workspace: str, digest: str, *, actor: str = SYSTEM) -> dict[str, Any]:
     """Erases an image from datasets, bytes, and the records and index of every space.
 
     Returns:
@@ -34,7 +35,7 @@ def erase(product: Product, workspace: str, digest: str) -> dict[str, Any]:
     place = product.workspaces[workspace]
     with _every_store(product, workspace) as stores:
         stored = place.blobs.has(digest) or any(digest in store for store in stores)
-    entries, trained = product.catalog.begin_erasure(workspace, digest)
+    entries, trained = product.catalog.begin_erasure(workspace, digest, stored=stored, actor=actor)
     finish_erasures(product, workspace, [digest])
     if not (stored or entries or trained):
         raise NotFound("image", digest, hint="Nothing of it is stored here, or not any more.")

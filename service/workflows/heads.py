@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from service.catalog import CHAMPION, HeadEntry, Version
-from service.errors import NotFound
+from service.access import Principal
+from service.catalog import CHAMPION, SYSTEM, HeadEntry, Version
+from service.errors import Forbidden, NotFound
 from service.names import check_alias
 from service.product import Product
 
@@ -47,12 +48,40 @@ def find_version(product: Product, workspace: str, name: str, version: int) -> V
     return found
 
 
+def check_may_change(product: Product, who: Principal, name: str) -> None:
+    """Lets only admins change what a protected head answers.
+
+    Raises:
+        Forbidden: it is protected, and they are none.
+    """
+    if not who.may("admin") and product.catalog.heads.is_protected(who.workspace, name):
+        raise Forbidden(
+            f"Head '{name}' is protected: this needs the role admin.",
+            hint="Ask an admin of the workspace to do it.",
+        )
+
+
+def protect(
+    product: Product, workspace: str, name: str, *, protected: bool, actor: str = SYSTEM
+) -> dict[str, Any]:
+    """Protects a head, or protects it no more; answers with the head."""
+    product.catalog.heads.protect(workspace, name, protected=protected, actor=actor)
+    return show(product, workspace, name)
+
+
 def point(
-    product: Product, workspace: str, name: str, alias: str, version: int, reason: str
+    product: Product,
+    workspace: str,
+    name: str,
+    alias: str,
+    version: int,
+    reason: str,
+    *,
+    actor: str = SYSTEM,
 ) -> dict[str, Any]:
     """Points an alias to a version; answers with the head."""
     product.catalog.heads.point(
-        workspace, name, check_alias(alias), version, reason=reason, actor="anonymous"
+        workspace, name, check_alias(alias), version, reason=reason, actor=actor
     )
     return show(product, workspace, name)
 
@@ -75,15 +104,19 @@ def history(product: Product, workspace: str, name: str) -> dict[str, Any]:
     }
 
 
-def delete_head(product: Product, workspace: str, name: str) -> dict[str, Any]:
+def delete_head(
+    product: Product, workspace: str, name: str, *, actor: str = SYSTEM
+) -> dict[str, Any]:
     """Deletes a head with all its versions."""
-    _drop(product, workspace, product.catalog.heads.remove(workspace, name, actor="anonymous"))
+    _drop(product, workspace, product.catalog.heads.remove(workspace, name, actor=actor))
     return {"head": name, "deleted": True}
 
 
-def delete_version(product: Product, workspace: str, name: str, version: int) -> dict[str, Any]:
+def delete_version(
+    product: Product, workspace: str, name: str, version: int, *, actor: str = SYSTEM
+) -> dict[str, Any]:
     """Deletes one version; a champion is succeeded by the newest version left."""
-    unused = product.catalog.heads.remove_version(workspace, name, version, actor="anonymous")
+    unused = product.catalog.heads.remove_version(workspace, name, version, actor=actor)
     _drop(product, workspace, unused)
     return {"head": name, "version": version, "deleted": True}
 
@@ -112,6 +145,7 @@ def _head(entry: HeadEntry) -> dict[str, Any]:
         "created": entry.created,
         "champion": entry.aliases.get(CHAMPION),
         "aliases": dict(entry.aliases),
+        "protected": entry.protected,
         "versions": [
             {
                 "version": v.version,

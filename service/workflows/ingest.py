@@ -12,7 +12,7 @@ import structlog
 from features.embedder import Embedded
 from features.errors import FeatureError
 from features.keys import Vectors
-from service.catalog import Labelled
+from service.catalog import SYSTEM, Labelled
 from service.errors import InvalidRequest, ServiceError
 from service.names import check_name, check_text, clean_filename
 from service.problems import problem
@@ -45,7 +45,12 @@ class LabelledUpload:
 
 
 def ingest(
-    product: Product, workspace: str, dataset: str, uploads: Iterable[LabelledUpload]
+    product: Product,
+    workspace: str,
+    dataset: str,
+    uploads: Iterable[LabelledUpload],
+    *,
+    actor: str = SYSTEM,
 ) -> dict[str, Any]:
     """Adds files to a dataset, which is made if it is new; all that it counts is durable.
 
@@ -54,6 +59,7 @@ def ingest(
         workspace: whose dataset.
         dataset: its name.
         uploads: the files, read as they are needed.
+        actor: who sent them.
 
     Returns:
         The answer of `POST /v1/datasets/{d}/images`.
@@ -63,14 +69,14 @@ def ingest(
     entries: list[dict[str, Any]] = []
     rejected: list[dict[str, Any]] = []
     for batch in _batches(uploads):
-        for entry in _ingest_batch(product, workspace, dataset, batch):
+        for entry in _ingest_batch(product, workspace, dataset, batch, actor):
             if "code" in entry:
                 rejected.append(entry)
             else:
                 states[entry["state"]] += 1
                 entries.append(entry)
     # Only now: an archive that is refused leaves no trace.
-    product.catalog.datasets.add(workspace, dataset, [])
+    product.catalog.datasets.add(workspace, dataset, [], actor=actor)
     return {
         "dataset": dataset,
         "added": states["added"],
@@ -82,7 +88,7 @@ def ingest(
 
 
 def _ingest_batch(
-    product: Product, workspace: str, dataset: str, batch: list[LabelledUpload]
+    product: Product, workspace: str, dataset: str, batch: list[LabelledUpload], actor: str
 ) -> list[dict[str, Any]]:
     place = product.workspaces[workspace]
     texts = [_checked(upload) for upload in batch]
@@ -95,7 +101,7 @@ def _ingest_batch(
         if isinstance(found, Embedded) and isinstance(text, Labelled):
             kept.append((found, upload.data))
             good.append(replace(text, digest=found.digest))
-    new = _keep(product, place, dataset, good, kept)
+    new = _keep(product, place, dataset, good, kept, actor)
     return [
         _entry(upload, text, found, new)
         for upload, text, found in zip(batch, texts, embedded, strict=True)
@@ -108,6 +114,7 @@ def _keep(
     dataset: str,
     good: list[Labelled],
     kept: Sequence[tuple[Embedded, bytes]],
+    actor: str,
 ) -> set[str]:
     """Makes a batch durable, bytes first and rows last; returns what the dataset did not hold."""
     digests = {image.digest for image in good}
@@ -115,7 +122,7 @@ def _keep(
         try:
             for _, data in kept:
                 place.blobs.put(data)
-            added, _ = product.catalog.datasets.add(place.name, dataset, good)
+            added, _ = product.catalog.datasets.add(place.name, dataset, good, actor=actor)
         except Exception:
             _withdraw(product, place, digests)
             raise

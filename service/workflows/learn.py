@@ -10,7 +10,7 @@ from classifiers.recipe import Recipe
 from classifiers.suspects import rows_of
 from classifiers.tasks import AUTO
 from classifiers.training import learn
-from service.catalog import Job
+from service.catalog import SYSTEM, Job
 from service.errors import LabelsNotReady
 from service.names import check_name
 from service.problems import problem_entry
@@ -29,6 +29,7 @@ def request_learning(
     task: str,
     options: LearnOptions,
     idempotency_key: str | None = None,
+    actor: str = SYSTEM,
 ) -> Job:
     """Queues the training of a head, once its labels are known to be fit for it.
 
@@ -50,7 +51,7 @@ def request_learning(
     if same is not None:
         return same  # whatever has become of the dataset since
     checked_labels(product, workspace, dataset, task, options.order)
-    return jobs.submit(workspace, "learn", request, idempotency_key)
+    return jobs.submit(workspace, "learn", request, idempotency_key, actor=actor)
 
 
 def checked_labels(
@@ -124,7 +125,7 @@ def _register(product: Product, job: Job, owner: str, head: Head, labels: LabelS
             space_id=product.space.id,
             dataset=job.request["dataset"],
             training=dict(zip(labels.digests, labels.labels, strict=True)),
-            actor="trainer",
+            actor=job.actor,
             rows=rows_of(labels),
         )
         result = {"head": job.request["name"], "version": version}

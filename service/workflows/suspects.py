@@ -11,7 +11,8 @@ import numpy as np
 from classifiers.copies import find_copies
 from classifiers.suspects import find_suspects
 from features.keys import Vectors
-from service.catalog.heads import TrainingImage, Version
+from service.catalog.entries import Version
+from service.catalog.heads import TrainingImage
 from service.product import Product
 from service.workflows.heads import find_version
 

@@ -23,7 +23,8 @@ from features.keys import digest
 from features.store import FeatureStore
 from features.table import Table
 from features.testing import ToyBackbone
-from service.product import DEFAULT_WORKSPACE, Product
+from service.names import DEFAULT_WORKSPACE
+from service.product import Product
 from service.workflows.predict import predict_digests
 
 RED, GREEN = picture("red", 100), picture("green", 101)

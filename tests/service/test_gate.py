@@ -128,7 +128,10 @@ class AsyncRequest:
             "root_path": "",
             "query_string": b"",
             "scheme": "http",
-            "headers": [(b"content-type", b"multipart/form-data; boundary=x")],
+            "headers": [
+                (b"host", b"127.0.0.1"),
+                (b"content-type", b"multipart/form-data; boundary=x"),
+            ],
             "client": ("127.0.0.1", 1),
             "server": ("test", 80),
         }

@@ -6,11 +6,20 @@ from types import SimpleNamespace
 
 import orjson
 import pytest
+import structlog
 
 import classifiers.errors as heads
 import features.errors as images
 from service import errors as own
-from service.problems import INTERNAL, STATUSES, problem, problem_entry, retry_after_s
+from service.problems import (
+    INSIDE,
+    INTERNAL,
+    STATUSES,
+    full_problem,
+    problem,
+    problem_entry,
+    retry_after_s,
+)
 
 INHERITS = {images._StoreError}
 """Classes that take their parent's row on purpose: this one is never raised itself."""
@@ -30,11 +39,13 @@ RAISED: list[Exception] = [
     images.Overloaded(2.4),
     heads.LabelProblems([FOUND]),  # type: ignore[list-item]
     heads.BadRecipe("rounds", "must be positive"),
-    heads.NoSignal(CARD),  # type: ignore[arg-type]
+    heads.NoSignal(CARD, "auc"),  # type: ignore[arg-type]
     heads.SpaceMismatch("one", "two"),
     heads.HeadDamaged("abc", "does not parse"),
     heads.HeadNotFound("abc"),
     heads.TrainingCancelled(),
+    own.Unauthenticated("no key", hint="send one"),
+    own.Forbidden("too low", hint="ask an admin"),
     own.InvalidRequest("wrong", hint="change it"),
     own.NotFound("head", "h", hint="list them"),
     own.Conflict("taken", hint="another"),
@@ -43,6 +54,7 @@ RAISED: list[Exception] = [
     own.RequestTooLarge("big", hint="smaller"),
     own.NothingAnswered({"results": []}, [{"code": "not_an_image"}]),
     own.ClientGone(),
+    own.BackupRejected("torn", hint="make another"),
     own.CatalogUnavailable("away", hint="wait"),
 ]
 
@@ -63,6 +75,8 @@ EXPECTED = {
     heads.HeadDamaged: (500, "head_damaged"),
     heads.HeadNotFound: (500, "head_damaged"),
     heads.TrainingCancelled: (409, "training_cancelled"),
+    own.Unauthenticated: (401, "unauthenticated"),
+    own.Forbidden: (403, "forbidden"),
     own.InvalidRequest: (422, "invalid_request"),
     own.NotFound: (404, "head_not_found"),
     own.Conflict: (409, "conflict"),
@@ -71,6 +85,7 @@ EXPECTED = {
     own.RequestTooLarge: (413, "request_too_large"),
     own.NothingAnswered: (422, "nothing_answered"),
     own.ClientGone: (499, "client_gone"),
+    own.BackupRejected: (422, "backup_rejected"),
     own.CatalogUnavailable: (503, "catalog_unavailable"),
 }
 
@@ -98,7 +113,7 @@ def test_every_error_of_the_three_trees_has_a_row_of_its_own() -> None:
 
 @pytest.mark.parametrize("error", RAISED, ids=name)
 def test_an_error_becomes_a_whole_problem(error: Exception) -> None:
-    said = problem(error)
+    said = full_problem(error)
     status, code = EXPECTED[type(error)]
     assert (said["status"], said["code"], said["type"]) == (status, code, "about:blank")
     assert said["detail"] == str(error) != ""
@@ -148,3 +163,29 @@ def test_whoever_should_come_back_is_told_when() -> None:
     assert retry_after_s(own.CatalogUnavailable("away")) == 5
     assert retry_after_s(own.Conflict("taken")) is None
     assert retry_after_s(ValueError()) is None
+
+
+def test_what_names_folders_is_kept_from_clients_and_logged() -> None:
+    place = "the-home/records/ward7"
+    for error in (
+        images.StoreDamaged(place, place, hint=place),
+        images.StoreUnavailable(place, place, hint=place),
+        images.EngineFailed(place, hint=place),
+        heads.HeadDamaged(place, place),
+        heads.HeadNotFound(place),
+        own.CatalogUnavailable(place, hint=place),
+    ):
+        assert isinstance(error, INSIDE)
+        with structlog.testing.capture_logs() as logged:
+            said = problem(error)
+        assert place not in str(said)
+        assert said["detail"]
+        assert said["hint"]
+        assert (said["status"], said["code"]) == EXPECTED[type(error)]
+        assert any(place in str(line) for line in logged)
+
+
+def test_what_clients_can_mend_themselves_is_told_them_whole() -> None:
+    told = [error for error in RAISED if not isinstance(error, INSIDE)]
+    assert len(told) > len(INSIDE)
+    assert all(problem(error) == full_problem(error) for error in told)

@@ -155,9 +155,9 @@ def test_a_start_leaves_alone_what_another_process_is_adding(
 ) -> None:
     add = Datasets.add
 
-    def start_another(*given: Any) -> Any:
+    def start_another(*given: Any, **named: Any) -> Any:
         build(product.settings).close()
-        return add(*given)
+        return add(*given, **named)
 
     monkeypatch.setattr(Datasets, "add", start_another)
     assert ingest(product, W, "d", [upload(BLUE)])["added"] == 1
@@ -167,7 +167,7 @@ def test_a_start_leaves_alone_what_another_process_is_adding(
 def test_a_catalog_that_fails_leaves_no_bytes_behind(
     product: Product, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise CatalogUnavailable("the disk is full")
 
     with monkeypatch.context() as patched:

@@ -32,6 +32,7 @@ class Http:
     def __init__(self, app: FastAPI, product: Product) -> None:
         self.app = app
         self.product = product
+        self.client: tuple[str, int] | None = ("127.0.0.1", 4242)
 
     def request(self, method: str, url: str, **options: Any) -> Response:
         """One request; an answer for whatever happens."""
@@ -71,8 +72,12 @@ class Http:
         return work(self.product)
 
     async def _send(self, method: str, url: str, options: dict[str, Any]) -> Response:
-        transport = ASGITransport(self.app, raise_app_exceptions=False)
-        async with AsyncClient(transport=transport, base_url="http://test") as client:
+        transport = ASGITransport(
+            self.app,
+            raise_app_exceptions=False,
+            client=self.client,  # type: ignore[arg-type]  # a server may not know its client
+        )
+        async with AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
             return await client.request(method, url, **options)
 
 

@@ -30,11 +30,12 @@ class Server:
     port: int
     backbone: str = "toy"
     workers: int = 1
+    scheme: str = "http"
     process: subprocess.Popen[bytes] | None = field(default=None)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     def start(self) -> float:
         """Starts it; returns the seconds until it was ready."""

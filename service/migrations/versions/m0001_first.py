@@ -1,4 +1,4 @@
-"""The first tables: workspaces, datasets, labels, heads, aliases, jobs, erasures, spaces."""
+"""The first tables: everything that the catalog holds."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -14,6 +14,8 @@ def upgrade() -> None:
     _aliases()
     _jobs()
     _erasures()
+    _keys()
+    _audit()
     op.execute(
         "INSERT INTO workspaces (name, created) VALUES ('default', '1970-01-01T00:00:00.000Z')"
     )
@@ -92,6 +94,7 @@ def _heads() -> None:
         sa.Column("name", sa.String(length=64), nullable=False),
         sa.Column("created", sa.String(length=32), nullable=False),
         sa.Column("last_version", sa.Integer(), nullable=False),
+        sa.Column("protected", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(
             ["workspace"], ["workspaces.name"], name=op.f("fk_heads_workspace_workspaces")
         ),
@@ -180,6 +183,7 @@ def _jobs() -> None:
         sa.Column("heartbeat", sa.Float(), nullable=True),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("cancel_requested", sa.Boolean(), nullable=False),
+        sa.Column("actor", sa.String(length=64), nullable=False),
         sa.ForeignKeyConstraint(
             ["workspace"], ["workspaces.name"], name=op.f("fk_jobs_workspace_workspaces")
         ),
@@ -189,3 +193,46 @@ def _jobs() -> None:
         ),
     )
     op.create_index("ix_jobs_state", "jobs", ["state", "created"], unique=False)
+
+
+def _keys() -> None:
+    """Keys, as hashes."""
+    op.create_table(
+        "keys",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("workspace", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("role", sa.String(length=16), nullable=False),
+        sa.Column("hash", sa.String(length=64), nullable=False),
+        sa.Column("created", sa.String(length=32), nullable=False),
+        sa.Column("created_by", sa.String(length=64), nullable=False),
+        sa.Column("expires", sa.String(length=32), nullable=True),
+        sa.Column("revoked", sa.String(length=32), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["workspace"], ["workspaces.name"], name=op.f("fk_keys_workspace_workspaces")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_keys")),
+        sa.UniqueConstraint("hash", name=op.f("uq_keys_hash")),
+        sa.UniqueConstraint("workspace", "name", name=op.f("uq_keys_workspace_name")),
+    )
+
+
+def _audit() -> None:
+    """Lines of the audit, chained for each workspace."""
+    op.create_table(
+        "audit",
+        sa.Column("workspace", sa.String(length=64), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("at", sa.String(length=32), nullable=False),
+        sa.Column("actor", sa.String(length=64), nullable=False),
+        sa.Column("action", sa.String(length=128), nullable=False),
+        sa.Column("which", sa.String(length=200), nullable=False),
+        sa.Column("result", sa.String(length=64), nullable=False),
+        sa.Column("details", sa.JSON(), nullable=False),
+        sa.Column("previous", sa.String(length=64), nullable=False),
+        sa.Column("hash", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["workspace"], ["workspaces.name"], name=op.f("fk_audit_workspace_workspaces")
+        ),
+        sa.PrimaryKeyConstraint("workspace", "number", name=op.f("pk_audit")),
+    )
