@@ -12,6 +12,7 @@ from typing_extensions import TypedDict
 
 from classifiers.blocks import Block, Scaling
 from classifiers.conformal import SetRule
+from classifiers.curve import Growth
 from classifiers.errors import BadRecipe
 from classifiers.examples import Values
 from classifiers.judgement import Calibrated
@@ -100,6 +101,8 @@ class Card:
         sets: the rule of its prediction sets, or of its intervals.
         confusion: images out of fold, by true class (row) and likeliest class (column); empty for
             several labels and for regression.
+        growth: what more images would bring; None where that was not asked for, or cannot be told
+            of the task.
         novelty: how many directions and distances tell its kind of image from others.
         lightgbm: version that learnt it.
         created: RFC 3339, UTC.
@@ -136,6 +139,7 @@ class Card:
     calibration: Calibrated | None
     sets: SetRule
     confusion: tuple[tuple[int, ...], ...]
+    growth: Growth | None
     novelty: NoveltySize
     lightgbm: str
     created: str

@@ -12,9 +12,10 @@ import numpy.typing as npt
 from classifiers.agreement import kappa, mean_absolute_error, r_squared, spearman
 from classifiers.baseline import fit_baseline
 from classifiers.blocks import Block
+from classifiers.choosing import choose, cross_fitted, voters
 from classifiers.examples import Examples
 from classifiers.folds import Fold, Plan
-from classifiers.mixture import Choice, Mixture, Scores, choose, cross_fitted, voters
+from classifiers.mixture import TREES, Choice, Mixture, Scores
 from classifiers.parallel import Tick, run_jobs
 from classifiers.probabilities import to_answers
 from classifiers.statistics import (
@@ -52,6 +53,21 @@ METRICS: Mapping[Task, Mapping[str, Metric]] = {
 """What each task is judged by; the first one leads: its p-value says whether there is signal."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Repeat:
+    """One pass of the cross-validation.
+
+    Attributes:
+        folds: rows learnt from and rows held out of each.
+        fold_of: int64 (n_images,), which fold held each image out.
+        linear: scores of held-out images by the linear parts.
+    """
+
+    folds: Sequence[Fold]
+    fold_of: IntArray
+    linear: Scores
+
+
 @dataclass(frozen=True, slots=True)
 class Evaluation:
     """What cross-validation found.
@@ -64,6 +80,7 @@ class Evaluation:
         answers: float64 (n_images, n_answers), out of fold, mean over the repeats.
         choice: what the mixture of all images should be.
         scored: the head's out-of-fold answers repeat by repeat, to compare with another's.
+        repeats: what the learning curve starts from.
     """
 
     metrics: dict[str, Measure]
@@ -73,6 +90,7 @@ class Evaluation:
     answers: Float64
     choice: Choice
     scored: Scored
+    repeats: tuple[Repeat, ...]
 
     @property
     def signal(self) -> bool:
@@ -115,9 +133,7 @@ def evaluate(
 
     scored = judged(head)
     figures = _figures(scored)
-    mean = {
-        part: np.mean([scores[part] for _, scores, _ in repeats], axis=0) for part in repeats[0][1]
-    }
+    mean = _mean([scores for _, scores, _ in repeats])
     return Evaluation(
         metrics=_measures(figures),
         label_auc=_of_each_label(scored),
@@ -126,6 +142,10 @@ def evaluate(
         answers=np.mean([one.answers for one in head], axis=0),
         choice=choose(mean, mixture, voters(plan.n_folds, np.arange(n))),
         scored=scored,
+        repeats=tuple(
+            _linear(folds, fold_of, scores)
+            for folds, (fold_of, scores, _) in zip(plan.repeats, repeats, strict=True)
+        ),
     )
 
 
@@ -171,6 +191,14 @@ def _job(
         return scores, opponent(Z[held_out])
 
     return run
+
+
+def _mean(repeats: Sequence[Scores]) -> Scores:
+    return {part: np.mean([each[part] for each in repeats], axis=0) for part in repeats[0]}
+
+
+def _linear(folds: Sequence[Fold], fold_of: IntArray, scores: Scores) -> Repeat:
+    return Repeat(folds, fold_of, {part: each for part, each in scores.items() if part != TREES})
 
 
 def _figures(scored: Scored) -> dict[str, Estimate]:

@@ -33,11 +33,12 @@ class Facts:
     signal: bool
     metrics: Mapping[str, Measure]
     baseline: Mapping[str, Measure]
+    fast: bool = False
 
 
 def describe_limits(facts: Facts) -> tuple[str, ...]:
     """Return the limits of a head as sentences, the gravest first."""
-    describers = (_signal, _groups, _size, _balance, _baseline, _numbers, _everywhere)
+    describers = (_signal, _groups, _size, _balance, _baseline, _numbers, _fast, _everywhere)
     return tuple(sentence for describe in describers for sentence in describe(facts))
 
 
@@ -111,6 +112,14 @@ def _numbers(facts: Facts) -> Iterator[str]:
             "Numbers beyond those it learnt from are guesses, and its interval is as wide for "
             "every image: where images differ in how hard they are, it is too wide for the easy "
             "ones and too narrow for the hard ones."
+        )
+
+
+def _fast(facts: Facts) -> Iterator[str]:
+    if facts.fast:
+        yield (
+            "It was evaluated the fast way: once, and without a learning curve. Learn it again "
+            "with the full report before others rely on it."
         )
 
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from scipy.linalg import solve
 
 Float64 = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 MAX_RANK = 256
 """Directions kept: those beyond them carried nothing on any set that was tried."""
@@ -82,6 +83,31 @@ def fit_path(
             beta = _newton(A, target, strength, beta, weights)
         path.append(beta)
     return np.array(path)
+
+
+def fit_few(Z: Float64, rows: IntArray, targets: Float64, strength: float, w: Float64) -> Float64:
+    """Fit one logistic regression for each target on some rows, the cheaper the fewer there are.
+
+    Args:
+        Z: float64 (n_rows, rank).
+        rows: int64 (n_few,), those to fit on.
+        targets: float64 (n_rows, n_outputs), 0 or 1.
+        strength: C.
+        w: float64 (n_rows,), weights.
+
+    Returns:
+        float64 (n_outputs, rank + 1), the intercept last.
+    """
+    if 2 * len(rows) > Z.shape[1]:
+        return np.stack(
+            [fit_path(Z[rows], t, [strength], w[rows], squared=False)[0] for t in targets[rows].T]
+        )
+    # The penalty keeps coefficients in the span of the rows: that is all that need be searched.
+    own = reduce_columns(Z[rows])
+    betas = np.stack(
+        [fit_path(own.rows, t, [strength], w[rows], squared=False)[0] for t in targets[rows].T]
+    )
+    return np.concatenate([betas[:, :-1] @ own.back.T, betas[:, -1:]], axis=1)
 
 
 def _penalty(n_columns: int, strength: float) -> Float64:

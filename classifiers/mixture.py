@@ -25,7 +25,7 @@ import numpy.typing as npt
 from classifiers import boosting
 from classifiers.blocks import Block
 from classifiers.examples import Examples
-from classifiers.linear import fit_path
+from classifiers.linear import fit_few, fit_path
 from classifiers.parallel import Tick
 from classifiers.parts import STAGES, Part, linear_parts
 from classifiers.recipe import Recipe
@@ -37,22 +37,6 @@ IntArray = npt.NDArray[np.int64]
 
 PENULTIMATE, BLOCKS, TREES = "penultimate", "blocks", "trees"
 
-PRIORS = {PENULTIMATE: 5.0, STAGES: 1.0, BLOCKS: 1.0, TREES: 0.5}
-"""Shares before anything is seen: the penultimate vector is the safest on unlike images.
-
-Between 2 and 12 the mean AUC over image sets hardly moves; at 5 the worst set loses least.
-"""
-
-TEMPER = 3.0
-"""What the likelihood is flattened by: out-of-fold scores of one set are far from independent."""
-
-FEWEST_FOLDS = 5
-"""With fewer folds nothing is chosen: each fold's scores come from models that have seen most of
-the others, and choices among them would flatter themselves (on shuffled labels of made-up data with
-three folds the AUC was 0.68)."""
-
-SLOPES = np.geomspace(0.05, 20, 61)
-LEAST_SHARE = 0.02
 LINEAR_WORK = 0.5
 TINY = 1e-12
 
@@ -80,6 +64,10 @@ class Choice:
 
     shares: tuple[Share, ...]
     members: dict[str, float]
+
+    def apply(self, scores: "Scores", rows: IntArray) -> Float64:
+        """Mix the scores of some rows: float64 (n_rows, n_outputs)."""
+        return np.asarray(sum(s.factor * scores[s.part][s.strength][rows] for s in self.shares))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -194,6 +182,16 @@ class Mixture:
         mean = np.asarray(summed / (weights.sum() * target.shape[1]))
         return np.log(np.maximum(mean, TINY)) / 2 if squared else mean
 
+    def score_linear(self, choice: Choice, learnt: IntArray, held_out: IntArray) -> Float64:
+        """Fit the linear parts of a choice on some rows, and score others with their mixture."""
+        found: Float64 = np.zeros((len(held_out), self.targets.shape[1]))
+        for share in choice.shares:
+            if share.part != TREES:
+                Z, strength = self._parts[share.part].reduced.rows, self._strengths[share.strength]
+                beta = fit_few(Z, learnt, self.targets, strength, self.weights)
+                found += share.factor * (Z[held_out] @ beta[:, :-1].T + beta[:, -1])
+        return found
+
     def _paths(self, part: Part, rows: IntArray, strengths: Sequence[float]) -> Float64:
         """Coefficients: float64 (n_outputs, n_strengths, rank + 1)."""
         Z, weights = part.reduced.rows[rows], self.weights[rows]
@@ -205,73 +203,6 @@ class Mixture:
     def _boosted(self, rows: IntArray, tick: Tick) -> boosting.Boosted:
         given = (self.targets, self.weights, self.question, self._recipe)
         return boosting.fit(self._steps, rows, *given, tick)
-
-
-def choose(scores: Scores, mixture: Mixture, rows: IntArray) -> Choice:
-    """Choose strengths, slopes and shares from the out-of-fold scores of some rows.
-
-    No rows, no choice: the middle strength, slope 1, and the priors.
-    """
-    members = _members(mixture, scores)
-    tuned = {name: _tune(parts, scores, mixture, rows) for name, parts in members.items()}
-    shares = _shares({name: loss for name, (_, _, loss) in tuned.items()}, len(rows))
-    found = []
-    for name, share in shares.items():
-        parts, (strength, slope, _) = members[name], tuned[name]
-        found += [Share(part, strength, share * slope / len(parts)) for part in parts if share]
-    return Choice(tuple(found), shares)
-
-
-def cross_fitted(scores: Scores, mixture: Mixture, fold_of: IntArray) -> Float64:
-    """Final scores of held-out images, as they are answered: float64 (n_images, n_outputs).
-
-    The choices applied to a fold are made on the other folds.
-    """
-    found: Float64 = np.zeros_like(mixture.targets)
-    folds = np.unique(fold_of).tolist()
-    for fold in folds:
-        choice = choose(scores, mixture, voters(len(folds), np.flatnonzero(fold_of != fold)))
-        rows = np.flatnonzero(fold_of == fold)
-        found[rows] = sum(s.factor * scores[s.part][s.strength][rows] for s in choice.shares)
-    return mixture.in_units(found)
-
-
-def voters(n_folds: int, rows: IntArray) -> IntArray:
-    """The rows that may have a say in choices: none where there are too few folds."""
-    return rows if n_folds >= FEWEST_FOLDS else rows[:0]
-
-
-def _members(mixture: Mixture, scores: Scores) -> dict[str, tuple[str, ...]]:
-    """Each member's parts; a member of several is their mean."""
-    parts = mixture.block_parts
-    members: dict[str, tuple[str, ...]] = {PENULTIMATE: parts[:1]}
-    if STAGES in scores:
-        members |= {STAGES: (STAGES,), BLOCKS: parts}
-    return {**members, TREES: (TREES,)}
-
-
-def _tune(
-    parts: tuple[str, ...], scores: Scores, mixture: Mixture, rows: IntArray
-) -> tuple[int, float, float]:
-    """The strength, and then the slope, with which a member loses least; and what it loses then."""
-    if not len(rows):
-        return scores[parts[0]].shape[0] // 2, 1.0, 0.0
-    found = np.mean([scores[part][:, rows] for part in parts], axis=0)
-    strength = int(np.argmin(mixture.loss(found, rows)))
-    losses = mixture.loss(SLOPES[:, None, None] * found[strength], rows)
-    best = int(np.argmin(losses))
-    return strength, float(SLOPES[best]), float(losses[best])
-
-
-def _shares(losses: Mapping[str, float], n_rows: int) -> dict[str, float]:
-    best = min(losses.values())
-    found = {
-        name: PRIORS[name] * float(np.exp(-(loss - best) * n_rows / TEMPER))
-        for name, loss in losses.items()
-    }
-    total = sum(found.values())
-    kept = {n: share if share >= LEAST_SHARE * total else 0.0 for n, share in found.items()}
-    return {name: share / sum(kept.values()) for name, share in kept.items()}
 
 
 def _middle_and_unit(targets: Float64, question: Question) -> tuple[float, float]:

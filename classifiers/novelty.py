@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import with_config
 
+from classifiers.linear import reduce_columns
 from classifiers.strict import STRICT
 
 Float32 = npt.NDArray[np.float32]
@@ -152,9 +153,9 @@ def _fit(units: Float32) -> Novelty:
     n, dim = units.shape
     mean = units.mean(axis=0, dtype=np.float64)
     centred = units - mean
-    _, singular, axes = np.linalg.svd(centred, full_matrices=False)
-    variances = singular**2 / max(n - 1, 1)
-    total = float(variances.sum())
+    found = reduce_columns(centred)
+    variances = (found.rows**2).sum(axis=0) / max(n - 1, 1)
+    total = float((centred**2).sum()) / max(n - 1, 1)
     kept = _directions_kept(variances, total, n)
     # Spread over all the columns that are left: with fewer rows than columns most show none.
     small = max((total - float(variances[:kept].sum())) / (dim - kept), 1e-9)
@@ -162,7 +163,7 @@ def _fit(units: Float32) -> Novelty:
     scale = np.sqrt(np.maximum(1 / small - 1 / large, 0.0))
     return Novelty(
         mean.astype(np.float32),
-        (axes[:kept] * scale[:, np.newaxis]).astype(np.float32),
+        (found.back[:, :kept] * scale).T.astype(np.float32),
         1 / small,
         np.empty(0),
     )

@@ -57,6 +57,7 @@ class Recipe:
         lambda_l2: pull of leaf values towards zero.
         folds: of the cross-validation; fewer where a class has fewer images or groups.
         repeats: of the whole cross-validation, each with other folds.
+        report: "full", or "fast", which evaluates once and draws no learning curve.
     """
 
     seed: int = 0
@@ -72,6 +73,7 @@ class Recipe:
     lambda_l2: float | None = None
     folds: int | None = None
     repeats: int | None = None
+    report: str = "full"
 
     def __post_init__(self) -> None:
         for name, bounds in _INTEGERS.items():
@@ -87,6 +89,8 @@ class Recipe:
             raise BadRecipe("blocks", "one or more names of column blocks are needed")
         if self.normalisation not in ("l2", "none"):
             raise BadRecipe("normalisation", f"'l2' or 'none', not {self.normalisation!r}")
+        if self.report not in ("full", "fast"):
+            raise BadRecipe("report", f"'full' or 'fast', not {self.report!r}")
 
     def complete(self, n_images: int, n_columns: int, n_outputs: int) -> "Recipe":
         """Return the recipe with every number set, for so many images, columns and outputs."""
@@ -99,7 +103,7 @@ class Recipe:
             "feature_fraction": min(1.0, COLUMNS_PER_TREE / n_columns),
             "lambda_l2": 0.0,
             "folds": 5,
-            "repeats": _repeats(n_images),
+            "repeats": 1 if self.report == "fast" else _repeats(n_images),
         }
         unset = {name: value for name, value in defaults.items() if getattr(self, name) is None}
         return replace(self, **unset)  # type: ignore[arg-type]  # counts are whole in `defaults`

@@ -14,9 +14,11 @@ import numpy.typing as npt
 from classifiers import boosting
 from classifiers.baseline import fit_baseline
 from classifiers.card import Card
+from classifiers.curve import Growth
 from classifiers.errors import NoSignal
 from classifiers.evaluation import Evaluation, evaluate, leading, measure_test
 from classifiers.examples import describe_numbers
+from classifiers.growth import measure_growth
 from classifiers.head import Head
 from classifiers.judgement import Judgement, judge
 from classifiers.labels import LabelSet
@@ -30,13 +32,11 @@ from classifiers.tasks import AUTO
 from classifiers.trees import canonical
 
 Float32 = npt.NDArray[np.float32]
-Float64 = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 Progress = Callable[[str, float], None]
 """Told a stage and the share of the whole that is done; what it raises stops the learning.
 
-Stages: "checking labels", "evaluating", "fitting", "judging", "done".
+Stages: "checking labels", "evaluating", "drawing the learning curve", "fitting", "judging", "done".
 """
 
 DEFAULT = Recipe()
@@ -64,7 +64,7 @@ def learn(  # noqa: PLR0913  a head is made of this much
 
     Args:
         X: float32 (n_images, width), a row per image of the label set, raw values.
-        label_set: what to learn.
+        label_set: what to learn; images of split "test" are looked at once, after all else.
         name: what the card calls the head.
         space_id: of the vectors.
         blocks: (name, start, stop) of every column block of X.
@@ -83,15 +83,11 @@ def learn(  # noqa: PLR0913  a head is made of this much
         BadRecipe: if the recipe does not suit X.
         NoSignal: if nothing was learnt and that is not allowed.
     """
-    lesson = _checked(X, label_set, (task, order), blocks, recipe, tell := progress or _silent)
+    tell = progress or _silent
+    lesson = _checked(X, label_set, (task, order), blocks, recipe, tell)
+    given = (name, author, space_id, created or _now())
     with one_blas_thread():
-        mixture = lesson.mixture()
-        evaluation = _evaluate(lesson, mixture, threads, tell)
-        judged = judge(evaluation.answers, lesson.train, lesson.question, recipe.coverage)
-        card = _describe(lesson, evaluation, judged, (name, author, space_id, created or _now()))
-        if not card.signal and not allow_no_signal:
-            raise NoSignal(card, leading(lesson.question))
-        return _finish(lesson, mixture, evaluation, judged, card, tell)
+        return _taught(lesson, given, threads, tell, allow_no_signal=allow_no_signal)
 
 
 def assess(
@@ -113,6 +109,24 @@ def assess(
         return _evaluate(lesson, lesson.mixture(), threads, tell)
 
 
+def _taught(
+    lesson: Lesson,
+    given: tuple[str, str, str, str],
+    threads: int,
+    tell: Progress,
+    *,
+    allow_no_signal: bool,
+) -> Head:
+    mixture = lesson.mixture()
+    evaluation = _evaluate(lesson, mixture, threads, tell)
+    judged = judge(evaluation.answers, lesson.train, lesson.question, lesson.recipe.coverage)
+    card = _describe(lesson, evaluation, judged, given)
+    card = replace(card, growth=_grow(lesson, mixture, evaluation, threads, tell))
+    if not card.signal and not allow_no_signal:
+        raise NoSignal(card, leading(lesson.question))
+    return _finish(lesson, mixture, evaluation, judged, card, tell)
+
+
 def _checked(
     X: Float32,
     label_set: LabelSet,
@@ -132,8 +146,21 @@ def _evaluate(lesson: Lesson, mixture: Mixture, threads: int, tell: Progress) ->
         plan=lesson.plan,
         mixture=mixture,
         threads=threads,
-        report=lambda share: tell("evaluating", 0.02 + 0.78 * share),
+        report=lambda share: tell("evaluating", 0.02 + 0.63 * share),
     )
+
+
+def _grow(
+    lesson: Lesson, mixture: Mixture, evaluation: Evaluation, threads: int, tell: Progress
+) -> Growth | None:
+    if lesson.recipe.report == "fast" or not lesson.question.exclusive:
+        return None
+
+    def report(share: float) -> None:
+        tell("drawing the learning curve", 0.65 + 0.15 * share)
+
+    parts = (mixture, lesson.train, lesson.plan, evaluation)
+    return measure_growth(*parts, seed=lesson.recipe.seed, threads=threads, report=report)
 
 
 def _describe(
@@ -177,6 +204,7 @@ def _describe(
         calibration=judged.calibrated,
         sets=judged.sets,
         confusion=judged.confusion,
+        growth=None,
         novelty=NoveltySize(0, 0),
         lightgbm=boosting.version(),
         limits=_limits(lesson, evaluation),
@@ -195,6 +223,7 @@ def _limits(lesson: Lesson, evaluation: Evaluation) -> tuple[str, ...]:
         metrics=evaluation.metrics,
         baseline=evaluation.baseline,
         leading=leading(question),
+        fast=lesson.recipe.report == "fast",
     )
     return describe_limits(facts)
 

@@ -75,6 +75,9 @@ class LearnOptions(_Request):
     )
     seed: int = Field(default=0, ge=0, lt=2**31, description="The same seed, the same head.")
     author: str = Field(default="", max_length=200, description="Who answers for the head.")
+    report: Literal["full", "fast"] = Field(
+        default="full", description="Fast evaluates once and draws no learning curve."
+    )
 
 
 class LearnRequest(_Request):

@@ -16,6 +16,7 @@ from uuid import uuid4
 import structlog
 
 from classifiers.errors import TrainingCancelled
+from classifiers.warming import warm_up
 from features.errors import FeatureError
 from service.catalog import Job, Jobs
 from service.logs import configure_logs
@@ -162,6 +163,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_die_with_supervisor, name="leash", daemon=True).start()
     product = build(settings)
+    warm_up()
     try:
         Trainer(product, stopping).run()
     finally:

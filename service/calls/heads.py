@@ -27,7 +27,7 @@ def learn(
         dataset: what it learns from.
         task: `auto` (found from the labels), `binary`, `multiclass`, `multilabel`, `ordinal` or
             `regression`.
-        options: `allow_no_signal`, `order`, `seed`, `author`.
+        options: `allow_no_signal`, `order`, `seed`, `author`, `report` ("full" or "fast").
         wait: answer only when the job is done; `JobFailed` is raised where it failed.
         timeout_s: how long to wait at most.
         on_progress: told the job whenever it was looked at.

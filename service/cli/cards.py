@@ -51,6 +51,7 @@ def print_card(card: Mapping[str, Any]) -> None:
             show.table(("", "this head", plain), rows)
     if not card["signal"]:
         typer.echo("\nIt has learnt nothing that chance would not explain: do not rely on it.")
+    _print_growth(card["growth"])
     for title, lines in (("Limits", card["limits"]), ("Warnings", card["warnings"])):
         if lines:
             typer.echo(f"\n{title}:")
@@ -70,6 +71,23 @@ def _print_learnt(card: Mapping[str, Any]) -> None:
         show.table(("label", "images", "AUC"), rows, right=(1,))
     else:
         show.table(("class", "images"), [(c, str(counts[c])) for c in card["classes"]], right=(1,))
+
+
+def _print_growth(growth: Mapping[str, Any] | None) -> None:
+    if growth is None:
+        return
+    typer.echo(f"\nMore images: {growth['sentence']}")
+    if growth["fitted"]:
+        today = growth["measured"][-1]["images"]
+        rows = [(str(point["images"]), interval(point)) for point in growth["measured"]]
+        ahead = [point for point in growth["fitted"] if point["images"] > today]
+        rows += [(str(point["images"]), f"{interval(point)}, expected") for point in ahead]
+        show.table(("images", "AUC"), rows)
+    if growth["backtest"]:
+        typer.echo(
+            "Back-test: curves fitted on halves of these images foretold today's AUC within 0.03 "
+            f"in {growth['backtest']['close']} of {growth['backtest']['halves']} draws."
+        )
 
 
 def interval(measure: Mapping[str, float] | None) -> str:

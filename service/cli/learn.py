@@ -55,6 +55,10 @@ AllowNoSignal = Annotated[
     bool,
     typer.Option("--allow-no-signal", metavar="", help="Register it even where it learnt nothing."),
 ]
+Fast = Annotated[
+    bool,
+    typer.Option("--fast", metavar="", help="Evaluate once, and draw no learning curve."),
+]
 Relabel = Annotated[
     bool,
     typer.Option(
@@ -94,6 +98,7 @@ def learn(  # noqa: PLR0913 - each is an option of the command
     seed: Seed = 0,
     author: Author = "",
     allow_no_signal: AllowNoSignal = False,
+    fast: Fast = False,
     as_json: AsJson = False,
     server: Server = None,
     key: Key = None,
@@ -103,14 +108,15 @@ def learn(  # noqa: PLR0913 - each is an option of the command
     With --json: the finished job, and in it `ingest` and `card` as the server answered them.
     """
     found = _found(folder, groups, splits, labels)
-    if len(found.labels) == 1:
-        raise FolderUnusable(
-            f"'{folder}' has one class only, '{next(iter(found.labels))}'.",
-            hint="A head tells labels apart: put each class into a folder of its own, or give "
-            "--labels.",
-        )
+    _check_classes(found, folder)
     grades = [grade.strip() for grade in order.split(",") if grade.strip()]
-    options = {"seed": seed, "author": author, "allow_no_signal": allow_no_signal, "order": grades}
+    options = {
+        "seed": seed,
+        "author": author,
+        "allow_no_signal": allow_no_signal,
+        "order": grades,
+        "report": "fast" if fast else "full",
+    }
     with session(context, server, key, as_json=as_json) as client:
         ingested = _ingest(client, dataset or head, found, relabel=relabel)
         _count_others(client, ingested)
@@ -126,6 +132,15 @@ def learn(  # noqa: PLR0913 - each is an option of the command
 
     print_card(card)
     _say_next(head, version, champion)
+
+
+def _check_classes(found: "Folder", folder: Path) -> None:
+    if len(found.labels) == 1:
+        raise FolderUnusable(
+            f"'{folder}' has one class only, '{next(iter(found.labels))}'.",
+            hint="A head tells labels apart: put each class into a folder of its own, or give "
+            "--labels.",
+        )
 
 
 def ingest(  # noqa: PLR0913 - each is an option of the command

@@ -9,6 +9,7 @@ from typing import Any
 from classifiers.card import Card
 from service.report import answers, gallery, tables, words
 from service.report.markup import Markup, element, quiet, section
+from service.report.pictures import growth_picture
 from service.report.style import POLICY, STYLE
 from service.report.subject import Subject
 from service.version import VERSION
@@ -31,6 +32,7 @@ def write_report(subject: Subject) -> str:
         _cautions,
         _learnt_from,
         _metrics,
+        _growth,
         *answers.SECTIONS[subject.card.task],
         _novelty,
         _labels,
@@ -72,6 +74,18 @@ def _metrics(subject: Subject) -> Markup:
         tables.metrics(subject.card),
         quiet(words.how_evaluated(subject.card)),
     )
+
+
+def _growth(subject: Subject) -> Markup:
+    title, growth = "Would more images help?", subject.card.growth
+    if growth is None:
+        fast = subject.card.recipe.report == "fast"
+        why = "the head was learnt with the fast report" if fast else "it is not for such answers"
+        return section(title, element("p", f"That was not measured: {why}."))
+    parts = [element("p", growth.sentence)]
+    if growth.fitted:
+        parts += [growth_picture(growth), quiet(words.how_foretold(growth))]
+    return section(title, *parts)
 
 
 def _novelty(subject: Subject) -> Markup:

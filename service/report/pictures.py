@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from classifiers.calibration import Bin
+from classifiers.curve import Growth
 from service.report.curves import Float32, Float64, Roc
 from service.report.markup import Markup, element, joined
 
@@ -22,26 +23,28 @@ TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A square or a rectangle with axes from 0 to 1.
+    """A square or a rectangle with axes from 0 to 1, unless said otherwise.
 
     Args:
         width, height: of the plot, in pixels, without its margins.
-        top: largest value of the vertical axis.
-        ends: what 0 and 1 of both axes are called.
+        across: smallest and largest value of the axis to the right.
+        up: the same of the axis upwards.
     """
 
     width: float = 160
     height: float = 160
-    top: float = 1.0
-    ends: tuple[float, float] = (0.0, 1.0)
+    across: tuple[float, float] = (0.0, 1.0)
+    up: tuple[float, float] = (0.0, 1.0)
 
     left, above, below, right = 46.0, 26.0, 40.0, 12.0
 
     def at(self, x: float, y: float) -> tuple[float, float]:
         """Pixels of a point."""
+        right = (x - self.across[0]) / (self.across[1] - self.across[0])
+        up = (y - self.up[0]) / (self.up[1] - self.up[0])
         return (
-            round(self.left + x * self.width, 1),
-            round(self.above + (1 - y / self.top) * self.height, 1),
+            round(self.left + right * self.width, 1),
+            round(self.above + (1 - up) * self.height, 1),
         )
 
     def path(self, points: Points) -> str:
@@ -89,7 +92,7 @@ class Frame:
         )
 
     def _axes(self) -> Markup:
-        x, y = self.at(0, self.top)
+        x, y = self.at(self.across[0], self.up[1])
         parts = [
             element(
                 "rect",
@@ -101,18 +104,13 @@ class Frame:
                 stroke=GREY,
             )
         ]
-        low, high = self.ends
-        top = high * self.top
         for tick in TICKS:
-            right, up = self.at(tick, 0)[0], self.at(0, tick * self.top)[1]
+            x = self.across[0] + tick * (self.across[1] - self.across[0])
+            y = self.up[0] + tick * (self.up[1] - self.up[0])
+            right, up = self.at(x, y)
             parts += [
-                _text(f"{low + tick * (high - low):.4g}", right, self.above + self.height + 15),
-                _text(
-                    f"{low + tick * (top - low):.4g}",
-                    self.left - 5,
-                    up + 4,
-                    anchor="end",
-                ),
+                _text(f"{x:.4g}", right, self.above + self.height + 15),
+                _text(f"{y:.4g}", self.left - 5, up + 4, anchor="end"),
             ]
         return joined(parts)
 
@@ -162,18 +160,17 @@ def reliability_picture(bins: Sequence[Bin], title: str, colour: str, claim: str
 def numbers_picture(true: Float64, given: Float64, margin: float | None) -> Markup:
     """Numbers that were answered against the true ones, and how far off they may be."""
     low, high = (float(end([true, given])) for end in (np.min, np.max))
-    unit = (high - low) or 1.0
-    frame = Frame(300, 300, ends=(low, low + unit))
-    points = zip((true - low) / unit, (given - low) / unit, strict=True)
-    lines = [frame.line([(0, 0), (1, 1)], GREY, width=1)]
-    if margin is not None and margin < unit:
-        off = margin / unit
-        lines.append(frame.line([(0, off), (1 - off, 1)], GREY, width=1, dash="4 3"))
-        lines.append(frame.line([(off, 0), (1, 1 - off)], GREY, width=1, dash="4 3"))
+    high = high if high > low else low + 1.0
+    frame = Frame(300, 300, (low, high), (low, high))
+    lines = [frame.line([(low, low), (high, high)], GREY, width=1)]
+    if margin is not None and margin < high - low:
+        above = [(low, low + margin), (high - margin, high)]
+        below = [(low + margin, low), (high, high - margin)]
+        lines += [frame.line(ends, GREY, width=1, dash="4 3") for ends in (above, below)]
     error = float(np.mean(np.abs(true - given)))
     return frame.draw(
         *lines,
-        *(_dot(frame, point, BLUE) for point in points),
+        *(_dot(frame, point, BLUE) for point in zip(true, given, strict=True)),
         title="Answers and truth",
         said=f"{len(true)} images; answers are off by {error:.4g} on average.",
         x="truth",
@@ -184,7 +181,7 @@ def numbers_picture(true: Float64, given: Float64, margin: float | None) -> Mark
 def histogram_picture(values: Float32, title: str, x: str) -> Markup:
     """How many images lie in each twentieth from 0 to 1."""
     counts, edges = np.histogram(np.clip(values, 0, 1), bins=20, range=(0, 1))
-    frame = Frame(width=440, height=150, top=_round_up(int(counts.max())))
+    frame = Frame(440, 150, up=(0.0, _round_up(int(counts.max()))))
     bars = []
     for n, edge in zip(counts.tolist(), edges.tolist(), strict=False):
         left, top = frame.at(edge, n)
@@ -206,6 +203,36 @@ def histogram_picture(values: Float32, title: str, x: str) -> Markup:
         said=f"{below} of {len(values)} images lie below 0.5.",
         x=x,
         y="images",
+    )
+
+
+def growth_picture(growth: Growth) -> Markup:
+    """The AUC with fewer images, as measured, and the curve with its band to twice as many."""
+    points, fitted = growth.measured, growth.fitted
+    today, lowest = points[-1]["images"], min(each["low"] for each in (*points, *fitted))
+    # Tenths make even ticks.
+    bottom = min(0.5, np.floor(10 * lowest) / 10)
+    frame = Frame(440, 220, (0.0, fitted[-1]["images"]), (float(bottom), 1.0))
+    band = [(float(p["images"]), p["high"]) for p in fitted]
+    band += [(float(p["images"]), p["low"]) for p in reversed(fitted)]
+    known = [(float(p["images"]), p["value"]) for p in fitted if p["images"] <= today]
+    ahead = [(float(p["images"]), p["value"]) for p in fitted if p["images"] >= today]
+    bars = [
+        frame.line([(p["images"], p["low"]), (p["images"], p["high"])], INK, width=1)
+        for p in points
+    ]
+    said = "; ".join(f"{p['images']} images {p['value']:.3f}" for p in (*points, fitted[-1]))
+    return frame.draw(
+        element("polygon", points=frame.path(band), fill=BLUE, fill_opacity="0.18"),
+        frame.line([(today, bottom), (today, 1.0)], GREY, width=1, dash="4 3"),
+        frame.line(known, BLUE),
+        frame.line(ahead, BLUE, dash="7 4"),
+        *bars,
+        *(_dot(frame, (p["images"], p["value"]), INK) for p in points),
+        title="AUC by the number of images",
+        said=f"AUC: {said}. The last is expected; the dashed line up marks today.",
+        x="images",
+        y="AUC",
     )
 
 

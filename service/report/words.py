@@ -4,6 +4,7 @@ Every figure comes from the card; a sentence adds what it means and nothing more
 """
 
 from classifiers.card import Card
+from classifiers.curve import CLOSE, Growth
 from classifiers.statistics import Measure
 
 METRICS = {
@@ -153,6 +154,22 @@ def how_evaluated(card: Card) -> str:
     return f"Cross-validated in {folds['folds']} folds{kept}{repeats}.{reason}"
 
 
+def how_foretold(growth: Growth) -> str:
+    """How the learning curve was made, and how it fared on halves of the images."""
+    said = (
+        "Dots: measured with so many images, the last one today's. Line: the fitted power law, "
+        "dashed where it looks ahead. Bars and band: 95 %."
+    )
+    if growth.backtest is None:
+        return said
+    close, halves = growth.backtest["close"], growth.backtest["halves"]
+    return (
+        f"{said} Back-test: curves fitted on halves of these images foretold today's AUC within "
+        f"{CLOSE} in {close} of {halves} draws, and missed by "
+        f"{figure(growth.backtest['error'])} on average."
+    )
+
+
 DEFINITIONS = {
     "AUC": (
         "The area under the ROC curve: how often an image of the class gets a higher "
@@ -193,6 +210,14 @@ DEFINITIONS = {
     "Logistic regression, ridge regression": (
         "The plainest model, on the same folds. A head that is no better than it gains nothing "
         "by being more."
+    ),
+    "Learning curve": (
+        "Images are left out of what each fold learns from, whole groups and each class alike, "
+        "and the linear members of the head are fitted again; what that costs is taken from the "
+        "AUC. Through the points goes a power law, today + gap x (1 - (images / today's) ^ "
+        "-exponent), points weighted by 1/variance (Figueroa et al. 2012), averaged over all gaps "
+        "and exponents by their probability. The band joins the law's and that of today's AUC "
+        "(Zou and Donner 2008). It holds for more images of the same kind, of new groups."
     ),
     "ROC curve": (
         "For every threshold: the share of images of the class that is found (sensitivity) "

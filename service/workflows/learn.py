@@ -101,7 +101,7 @@ def run_learning(product: Product, job: Job, owner: str, report: Report) -> None
         name=asked["name"],
         space_id=product.space.id,
         blocks=[(b.name, b.start, b.stop) for b in product.space.blocks],
-        recipe=Recipe(seed=options.seed),
+        recipe=Recipe(seed=options.seed, report=options.report),
         task=asked["task"],
         order=options.order,
         author=options.author,

@@ -39,6 +39,7 @@ def test_a_head_without_a_fault_is_still_one_of_its_place() -> None:
         ({"n_groups": None}, "No groups (patients, slides) were given"),
         ({"n_groups": 4}, "4 groups only"),
         ({"plan": Plan("stratified", 5, (), "some reason")}, "group by group: some reason."),
+        ({"fast": True}, "evaluated the fast way"),
         ({"class_counts": {"cat": 100, "dog": 8}}, "'dog', has 8 images"),
         ({"class_counts": {"cat": 100, "dog": 60}}, "as frequent as among those it learnt from"),
         ({"class_counts": {"cat": 600, "dog": 60}}, "'dog' is 10 times rarer"),

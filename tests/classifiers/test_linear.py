@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from classifiers.linear import MAX_RANK, fit_path, reduce_columns
+from classifiers.linear import MAX_RANK, fit_few, fit_path, reduce_columns
 
 STRENGTHS = (0.1, 1.0, 10.0)
 
@@ -60,3 +60,16 @@ def test_columns_that_say_nothing_leave_the_intercept() -> None:
     path = fit_path(nothing, np.arange(10) % 2 * 1.0, [1.0], np.ones(10), squared=False)
     assert path.shape == (1, 1)
     assert path[0, 0] == pytest.approx(0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("few", [12, 100])
+def test_fewer_rows_are_fitted_in_their_own_span_with_the_same_result(few: int) -> None:
+    A, t = data(120, 400)
+    Z = reduce_columns(A).rows
+    rows = np.random.default_rng(0).permutation(120)[:few]
+    targets, weights = np.stack([t, 1 - t], axis=1), np.where(t == 1, 1.5, 0.8)
+    found = fit_few(Z, rows, targets, 3.0, weights)
+    expected = [
+        fit_path(Z[rows], each[rows], [3.0], weights[rows], squared=False)[0] for each in targets.T
+    ]
+    assert found == pytest.approx(np.array(expected), abs=1e-3)

@@ -7,18 +7,10 @@ import pytest
 
 from classifiers.blocks import Block
 from classifiers.boosting import raw_scores, read
+from classifiers.choosing import PRIORS, choose, cross_choices, cross_fitted
 from classifiers.examples import Examples
 from classifiers.folds import make_plan
-from classifiers.mixture import (
-    BLOCKS,
-    PENULTIMATE,
-    PRIORS,
-    STAGES,
-    TREES,
-    Mixture,
-    choose,
-    cross_fitted,
-)
+from classifiers.mixture import BLOCKS, PENULTIMATE, STAGES, TREES, Mixture
 from classifiers.recipe import Recipe
 from classifiers.tasks import Question, Task
 
@@ -132,3 +124,16 @@ def test_with_few_folds_nothing_is_chosen() -> None:
     found = cross_fitted(scores, mixture, fold_of)
     mixture.targets[:] = 1 - mixture.targets
     assert np.array_equal(found, cross_fitted(scores, mixture, fold_of))
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_linear_parts_fitted_alone_score_as_they_do_with_all_others(n_classes: int) -> None:
+    y = np.arange(150) % n_classes
+    mixture, _ = made(y, slice(0, 20), shifted)
+    scores, fold_of = out_of_fold(mixture, y)
+    linear = {part: found for part, found in scores.items() if part != TREES}
+    choice = cross_choices(linear, mixture, fold_of)[0]
+    assert TREES not in choice.members
+    learnt, held_out = np.flatnonzero(fold_of != 0), np.flatnonzero(fold_of == 0)
+    alone = mixture.score_linear(choice, learnt, held_out)
+    assert alone == pytest.approx(choice.apply(linear, held_out), abs=1e-3)

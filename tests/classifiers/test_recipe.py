@@ -18,6 +18,7 @@ options = st.fixed_dictionaries(
         "folds": st.integers(2, 20),
         "blocks": st.lists(st.sampled_from(["penultimate", "stage3"]), min_size=1),
         "normalisation": st.sampled_from(["l2", "none"]),
+        "report": st.sampled_from(["full", "fast"]),
     },
 )
 
@@ -53,6 +54,7 @@ def test_a_complete_recipe_has_every_number_and_keeps_the_given_ones(
         ({"learning_rate": float("nan")}, "learning_rate"),
         ({"lambda_l2": float("inf")}, "lambda_l2"),
         ({"normalisation": "l3"}, "normalisation"),
+        ({"report": "short"}, "report"),
         ({"blocks": []}, "blocks"),
         ({"blocks": [3]}, "blocks"),
         ({"blocks": 3}, "blocks"),
@@ -76,3 +78,9 @@ def test_many_classes_do_not_mean_many_trees() -> None:
 def test_few_images_are_evaluated_more_often() -> None:
     repeats = [Recipe().complete(n, 100, 2).repeats for n in (10, 100, 300, 3000)]
     assert repeats == [4, 2, 1, 1]
+
+
+def test_a_fast_report_evaluates_once_unless_told_otherwise() -> None:
+    assert Recipe().complete(60, 100, 2).repeats == 4
+    assert Recipe(report="fast").complete(60, 100, 2).repeats == 1
+    assert Recipe(report="fast", repeats=3).complete(60, 100, 2).repeats == 3

@@ -23,6 +23,7 @@ from classifiers.training import assess
 
 CATS = alternating(("cat", "dog"), 30)
 EASY = vectors(CATS, 1.5)
+STAGES = ("checking labels", "evaluating", "drawing the learning curve", "fitting", "judging")
 
 
 def auc_of(card: Any) -> tuple[float, float, float]:
@@ -217,14 +218,14 @@ def test_progress_is_told_often_and_only_grows() -> None:
     told: list[tuple[str, float]] = []
     taught(EASY, CATS, recipe=Recipe(), progress=lambda *what: told.append(what))
     stages = list(dict.fromkeys(stage for stage, _ in told))
-    assert stages == ["checking labels", "evaluating", "fitting", "judging", "done"]
+    assert stages == [*STAGES, "done"]
     shares = [share for _, share in told]
     assert shares == sorted(shares)
     assert (shares[0], shares[-1]) == (0, 1)
     assert len(told) > 15
 
 
-@pytest.mark.parametrize("stage", ["checking labels", "evaluating", "fitting", "judging", "done"])
+@pytest.mark.parametrize("stage", [*STAGES, "done"])
 def test_what_progress_raises_stops_the_learning_there(stage: str) -> None:
     told: list[str] = []
 

@@ -2,20 +2,24 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 from live_server import Server, free_port, picture
+from made_heads import made_growth
 from typer.testing import CliRunner, Result
 
 from service.cli import app
+from service.cli.cards import print_card
 from service.client import Client
 from service.local import local_client
 from service.settings import Settings
@@ -78,6 +82,26 @@ def test_learning_prints_what_a_doctor_needs_to_know(learnt: Result) -> None:
     assert "logistic regression" in said
     assert "groups kept together" in said
     assert "penultimate predict PICTURE --heads colour" in said
+
+
+def test_a_card_shows_what_more_images_would_bring(
+    learnt: Result, client: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "More images: " in learnt.stdout
+    growth = made_growth()
+    print_card({**client.card("colour", 1), "growth": asdict(growth)})
+    said = capsys.readouterr().out
+    assert f"More images: {growth.sentence}" in said
+    twice = growth.fitted[-1]
+    assert re.search(rf"\n160 +{twice['value']:.3f} \(.*\), expected\n", said)
+    assert "within 0.03 in 3 of 5 draws" in said
+
+
+def test_a_fast_report_is_one_option_away(run: Run, folder: Path, learnt: Result) -> None:
+    said = run("learn", "hasty", folder, "--dataset", "colour", "--fast").stdout
+    assert "evaluated the fast way" in said
+    assert "More images" not in said
+    run("heads", "delete", "hasty")
 
 
 def test_learning_says_how_many_files_were_rejected_and_why(learnt: Result) -> None:

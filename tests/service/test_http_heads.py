@@ -216,3 +216,15 @@ def test_a_deleted_head_is_gone_with_its_artefacts(http: Http) -> None:
     refused(http.delete("/v1/heads/colour"), 404, "head_not_found")
     assert len(list(http.product.workspaces["default"].zoo.artefacts())) == 1
     assert [h["name"] for h in http.get("/v1/heads").json()["heads"]] == ["is-red"]
+
+
+def test_a_fast_report_is_asked_for_by_name_and_the_card_says_so(http: Http) -> None:
+    assert learn(http, options={"report": "quick"}).status_code == 422
+    for report in ("full", "fast"):
+        learn(http, report, options={"report": report})
+    assert [job.state for job in http.work()] == ["succeeded", "succeeded"]
+    full, fast = (http.get(f"/v1/heads/{name}/versions/1").json() for name in ("full", "fast"))
+    assert full["growth"]["state"] in ("curve", "too few images")
+    assert (fast["growth"], fast["recipe"]["report"]) == (None, "fast")
+    assert any("fast way" in sentence for sentence in fast["limits"])
+    assert set(fast["metrics"]) == set(full["metrics"])

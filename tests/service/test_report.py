@@ -14,10 +14,12 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 from in_process import Http, refused, settings_of
+from made_heads import made_growth
 from scipy.stats import binomtest
 from typer.testing import CliRunner
 
 from classifiers.card import Card
+from classifiers.curve import NO_SIGNAL
 from classifiers.statistics import Measure
 from service.cli import app
 from service.client import AsyncClient, Client, PenultimateError
@@ -324,3 +326,28 @@ def test_the_command_writes_the_page_and_says_where(
     assert Path(done.stdout.strip()).read_text("utf-8") == place.read_text("utf-8")
     wrong = CliRunner().invoke(app, ["report", "colour@8"], env=environment)
     assert wrong.exit_code == 1
+
+
+def test_the_learning_curve_is_drawn_to_twice_the_images(subject: Subject) -> None:
+    growth = made_growth()
+    page = write_report(replace(subject, card=replace(subject.card, growth=growth)))
+    said = section(page, "Would more images help?")
+    assert growth.sentence in said
+    assert "foretold today's AUC within 0.03 in 3 of 5 draws, and missed by 0.041" in said
+    for point in (*growth.measured, growth.fitted[-1]):
+        assert f"{point['images']} images {point['value']:.3f}" in said
+    assert [point["images"] for point in growth.fitted] == [20, 40, 80, 100, 120, 160]
+
+
+def test_without_a_curve_the_report_says_why_and_draws_none(subject: Subject) -> None:
+    card = subject.card
+    fast = replace(card.recipe, report="fast")
+    for changed, why in (
+        (replace(card, growth=NO_SIGNAL), NO_SIGNAL.sentence),
+        (replace(card, growth=None, recipe=fast), "the fast report"),
+        (replace(card, growth=None), "not for such answers"),
+    ):
+        page = write_report(replace(subject, card=changed))
+        said = section(page, "Would more images help?")
+        assert why in said
+        assert "AUC by the number of images" not in page
