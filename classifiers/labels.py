@@ -13,6 +13,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 
+from classifiers.asked import AUTO, find_question
 from classifiers.class_checks import CLASS_CHECKS
 from classifiers.errors import LabelProblems
 from classifiers.label_set import (
@@ -27,7 +28,7 @@ from classifiers.label_set import (
     sides_of,
     values_of,
 )
-from classifiers.tasks import AUTO, Question, TaskMisfit, find_question
+from classifiers.tasks import Question, TaskMisfit
 
 __all__ = ["SHOWN", "LabelSet", "Problem", "ask", "check", "find_problems", "fingerprint"]
 

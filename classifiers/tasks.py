@@ -12,8 +12,7 @@ know the task asks a `Question`. Knows nothing of vectors, and of how anything i
 """
 
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Literal
@@ -28,21 +27,13 @@ IntArray = npt.NDArray[np.int64]
 
 Task = Literal["binary", "multiclass", "multilabel", "ordinal", "regression"]
 
-AUTO = "auto"
-"""The task is found from the labels."""
-
 BAR, NONE = "|", "-"
 """Between the labels of one image; and what an image is labelled that has none of them."""
-
-FEWEST_GRADES, MOST_GUESSED_GRADES = 3, 10
-FEWEST_VALUES = 11
-"""Different numbers from which labels are taken for numbers, and not for names of classes."""
 
 STRATUM = 5
 """Images of one stratum at least, so that each of five folds can hold one out."""
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
-_WHOLE = re.compile(r"-?[0-9]{1,9}")
 _LINKS: Mapping[Task, int] = {"multilabel": EACH, "ordinal": GRADES, "regression": NUMBER}
 
 
@@ -206,90 +197,3 @@ def is_number(label: str) -> bool:
     """Say whether a label is a finite number, written with a point."""
     text = label.strip()
     return _NUMBER.fullmatch(text) is not None and isfinite(float(text))
-
-
-def find_question(labels: Iterable[str], task: str = AUTO, order: Sequence[str] = ()) -> Question:
-    """Return what is asked by labels.
-
-    With "auto": several labels if any has a bar; grades if all are consecutive whole numbers, 3 to
-    10 of them, or an order is given; numbers if all are and there are more than 10; else classes.
-
-    Args:
-        labels: of the images, none of them blank.
-        task: one of `Task`, or "auto".
-        order: of the grades, lowest first; needed where they are no numbers.
-
-    Raises:
-        TaskMisfit: if the labels are not those of that task.
-    """
-    found = sorted(set(labels))
-    if task == AUTO:
-        task = "ordinal" if order else _guess(found)
-    if task not in _READERS:
-        raise TaskMisfit(f"There is no task {task!r}; there are {', '.join(_READERS)}, and {AUTO}")
-    if order and task != "ordinal":
-        raise TaskMisfit(f"An order is for grades; the task is {task!r}", order)
-    return _READERS[task](found, order)
-
-
-def _guess(labels: Sequence[str]) -> Task:
-    if any(BAR in label for label in labels):
-        return "multilabel"
-    grades = [int(label) for label in labels if _WHOLE.fullmatch(label)]
-    consecutive = sorted(grades) == list(range(min(grades, default=0), max(grades, default=-1) + 1))
-    few = FEWEST_GRADES <= len(labels) <= MOST_GUESSED_GRADES
-    if few and len(grades) == len(labels) and consecutive:
-        return "ordinal"
-    if len(labels) >= FEWEST_VALUES and all(map(is_number, labels)):
-        return "regression"
-    return "binary" if len(labels) == 2 else "multiclass"  # noqa: PLR2004  binary means two
-
-
-def _binary(labels: Sequence[str], _: Sequence[str]) -> Question:
-    if len(labels) > 2:  # noqa: PLR2004  binary means two
-        raise TaskMisfit(f"A binary question has 2 classes, not {len(labels)}", labels)
-    return Question("binary", tuple(labels))
-
-
-def _multiclass(labels: Sequence[str], _: Sequence[str]) -> Question:
-    if len(labels) == 2:  # noqa: PLR2004  that is binary
-        raise TaskMisfit("Two classes are a binary question, not a multiclass one", labels)
-    return Question("multiclass", tuple(labels))
-
-
-def _multilabel(labels: Sequence[str], _: Sequence[str]) -> Question:
-    counts = Counter(name for label in labels for name in split_label(label))
-    if len(counts) < 2:  # noqa: PLR2004  one label is a yes or a no
-        raise TaskMisfit("Several labels are two or more; one alone is a binary question", counts)
-    return Question("multilabel", tuple(sorted(counts)))
-
-
-def _ordinal(labels: Sequence[str], order: Sequence[str]) -> Question:
-    unlike = sorted(set(order) ^ set(labels))
-    if order and (unlike or len(set(order)) < len(order)):
-        raise TaskMisfit("The order must name every grade that images have, each once", unlike)
-    if not order and not all(map(is_number, labels)):
-        words = [label for label in labels if not is_number(label)]
-        raise TaskMisfit("Grades that are no numbers need an order (options.order)", words)
-    grades = tuple(order) or tuple(sorted(labels, key=float))
-    if not order and len({float(grade) for grade in grades}) < len(grades):
-        raise TaskMisfit("The same grade is written in several ways", grades)
-    if len(grades) < FEWEST_GRADES:
-        raise TaskMisfit(f"Grades are {FEWEST_GRADES} or more, not {len(grades)}", grades)
-    return Question("ordinal", grades)
-
-
-def _regression(labels: Sequence[str], _: Sequence[str]) -> Question:
-    words = [label for label in labels if not is_number(label)]
-    if words:
-        raise TaskMisfit("Regression needs a number, written with a point, for every image", words)
-    return Question("regression", ())
-
-
-_READERS: Mapping[str, Callable[[Sequence[str], Sequence[str]], Question]] = {
-    "binary": _binary,
-    "multiclass": _multiclass,
-    "multilabel": _multilabel,
-    "ordinal": _ordinal,
-    "regression": _regression,
-}

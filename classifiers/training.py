@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from classifiers import boosting
+from classifiers.asked import AUTO
 from classifiers.baseline import fit_baseline
 from classifiers.card import Card
 from classifiers.curve import Growth
@@ -28,7 +29,6 @@ from classifiers.mixture import Mixed, Mixture
 from classifiers.novelty import NoveltySize, fit_novelty, unit_rows
 from classifiers.parallel import Tick, one_blas_thread, run_jobs
 from classifiers.recipe import Recipe
-from classifiers.tasks import AUTO
 from classifiers.trees import canonical
 
 Float32 = npt.NDArray[np.float32]
@@ -69,7 +69,7 @@ def learn(  # noqa: PLR0913  a head is made of this much
         space_id: of the vectors.
         blocks: (name, start, stop) of every column block of X.
         recipe: how to learn.
-        task: "auto" (from the labels, `tasks.find_question`) or one of `tasks.Task`.
+        task: "auto" (from the labels, `asked.find_question`) or one of `tasks.Task`.
         order: of grades that are no numbers, lowest first.
         author: for the card.
         allow_no_signal: return a head that learnt nothing, whose card says so.

@@ -3,12 +3,12 @@
 import os
 from collections.abc import Sequence
 
+from classifiers.asked import AUTO
 from classifiers.errors import TrainingCancelled
 from classifiers.head import Head
 from classifiers.labels import LabelSet, find_problems
 from classifiers.recipe import Recipe
 from classifiers.suspects import rows_of
-from classifiers.tasks import AUTO
 from classifiers.training import learn
 from service.catalog import SYSTEM, Job
 from service.errors import LabelsNotReady

@@ -10,75 +10,12 @@ from hypothesis import strategies as st
 from classifiers.tasks import (
     Question,
     Task,
-    TaskMisfit,
-    find_question,
     is_number,
     join_labels,
     split_label,
 )
 
 names = st.text("abc xyz", min_size=1).map(str.strip).filter(bool)
-GRADES = ("mild", "moderate", "severe")
-
-
-@pytest.mark.parametrize(
-    ("labels", "task", "classes"),
-    [
-        (("dog", "cat"), "binary", ("cat", "dog")),
-        (("dog", "cat", "cow"), "multiclass", ("cat", "cow", "dog")),
-        (("edema|effusion", "edema", "-"), "multilabel", ("edema", "effusion")),
-        (("0", "1"), "binary", ("0", "1")),
-        (("2", "0", "1"), "ordinal", ("0", "1", "2")),
-        (tuple(map(str, range(1, 11))), "ordinal", tuple(str(n) for n in range(1, 11))),
-        (("0", "1", "3"), "multiclass", ("0", "1", "3")),
-        (("-1", "0", "1"), "ordinal", ("-1", "0", "1")),
-        (tuple(map(str, range(11))), "regression", ()),
-        (tuple(f"{n / 2}" for n in range(11)), "regression", ()),
-        (tuple(f"{n / 2}" for n in range(10)), "multiclass", None),
-        ((*map(str, range(11)), "x"), "multiclass", None),
-    ],
-)
-def test_the_task_is_found_from_the_labels(
-    labels: tuple[str, ...], task: str, classes: tuple[str, ...] | None
-) -> None:
-    found = find_question(labels * 2)
-    assert found.task == task
-    assert classes is None or found.classes == classes
-    assert find_question(labels, task) == found
-
-
-@pytest.mark.parametrize(
-    ("labels", "task", "order", "items"),
-    [
-        (("a", "b", "c"), "binary", (), ("a", "b", "c")),
-        (("a", "b"), "multiclass", (), ("a", "b")),
-        (("1", "2", "x"), "regression", (), ("x",)),
-        (("1", "1e999", "nan", "1_0"), "regression", (), ("1_0", "1e999", "nan")),
-        (("1,5", "2"), "regression", (), ("1,5",)),
-        (GRADES, "ordinal", (), GRADES),
-        (GRADES, "ordinal", ("mild", "severe"), ("moderate",)),
-        (GRADES, "auto", (*GRADES, "worst"), ("worst",)),
-        (GRADES, "ordinal", (*GRADES, "mild"), ()),
-        (("1", "2"), "ordinal", (), ("1", "2")),
-        (("1", "1.0", "2"), "ordinal", (), ("1", "1.0", "2")),
-        (("a", "-"), "multilabel", (), ("a",)),
-        (("a||b", "c"), "multilabel", (), ("a||b",)),
-        (("a|-", "c"), "auto", (), ("a|-",)),
-        (GRADES, "multiclass", GRADES, GRADES),
-        (GRADES, "guess", (), ()),
-    ],
-)
-def test_labels_that_are_not_of_the_task_are_named(
-    labels: tuple[str, ...], task: str, order: tuple[str, ...], items: tuple[str, ...]
-) -> None:
-    with pytest.raises(TaskMisfit) as caught:
-        find_question(labels, task, order)
-    assert caught.value.items == items
-
-
-def test_an_order_makes_grades_of_words() -> None:
-    found = find_question(GRADES, order=GRADES[::-1])
-    assert found == Question("ordinal", ("severe", "moderate", "mild"))
 
 
 @given(st.lists(names, unique=True))
