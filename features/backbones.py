@@ -186,6 +186,9 @@ class TorchEngine:
                     return maps
         raise NoMaps(self.space.backbone)
 
+    def warm(self) -> None:
+        """Do nothing: it is loaded."""
+
     def close(self) -> None:
         """Do nothing: the memory goes with the last reference."""
 

@@ -9,12 +9,10 @@ import numpy as np
 from features.errors import EngineFailed, NoMaps
 from features.keys import UInt8
 from features.maps import Maps, add_outputs, from_layers
+from features.runtime import Change
 
 if TYPE_CHECKING:
     from features.engine import Engine
-
-Change = Callable[[Any], None]
-"""Changes a graph before it is compiled."""
 
 
 class Mapper:

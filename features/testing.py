@@ -55,6 +55,9 @@ class ToyBackbone:
         self.space.preprocessing.check(image[np.newaxis])
         return _look_at_places(image)
 
+    def warm(self) -> None:
+        """Do nothing: it is ready."""
+
     def close(self) -> None:
         """Do nothing: there is nothing to release."""
 

@@ -7,7 +7,7 @@ import difflib
 import hashlib
 import importlib.metadata
 import importlib.util
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from features.errors import BackboneUnavailable
@@ -19,6 +19,9 @@ PACKAGES = {
     for name in ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
 }
 """Backbones whose ImageNet weights come as an ordinary package, so that nothing is downloaded."""
+
+PRECISIONS = ("bf16", "int8")
+"""What may follow a name after `@`; without it, a backbone computes in float32."""
 
 LIBRARIES = ("timm", "torchvision")
 """Libraries that build a network by name (`timm/resnet18`) and fetch its weights themselves."""
@@ -35,6 +38,17 @@ class Source:
     backbone: str
     file: Path | None
     identity: str
+    precision: str = "f32"
+
+    @property
+    def name(self) -> str:
+        """The name that was asked for, precision included."""
+        return self.backbone if self.precision == "f32" else f"{self.backbone}@{self.precision}"
+
+
+def network_of(backbone: str) -> str:
+    """Return the name of a backbone without its precision."""
+    return backbone.partition("@")[0]
 
 
 def locate(backbone: str, file: Path | None = None) -> Source:
@@ -43,6 +57,16 @@ def locate(backbone: str, file: Path | None = None) -> Source:
     Raises:
         BackboneUnavailable: the name is of no kind we know, or the file or package is missing.
     """
+    asked, (backbone, at, precision) = backbone, backbone.partition("@")
+    if at and precision not in PRECISIONS:
+        hint = " or ".join(f"{backbone}@{known}" for known in PRECISIONS)
+        raise BackboneUnavailable(
+            asked, f"there is no precision {precision!r}", hint=f"Try {hint}."
+        )
+    return replace(_located(backbone, file), precision=precision or "f32")
+
+
+def _located(backbone: str, file: Path | None) -> Source:
     library, _, name = backbone.partition("/")
     if backbone not in PACKAGES and not (library in LIBRARIES and name):
         raise _unknown(backbone)

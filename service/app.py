@@ -79,6 +79,8 @@ class Penultimate:
         self.product = api.state.product = build(settings, metrics)
         if not self.product.catalog.keys.any():
             log.warning("no key yet: requests of this machine alone are answered")
+        # Before any request is let in: the first must not wait for a compiler.
+        self.product.engine.warm()
         self.supervisor = Supervisor(settings, self.product.catalog)
         self.supervisor.start()
 

@@ -78,8 +78,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     if product is None:
         return
     try:
-        space = product.space
-        yield _sound("engine", f"{space.backbone} on {product.engine.device}, space {space.id}")
+        yield from _guarded("engine", lambda: _engine(product))
         for name in product.catalog.workspaces():
             yield from _workspace(product, name)
         yield from _guarded("jobs", lambda: _jobs(product))
@@ -137,6 +136,13 @@ def _catalog(catalog: Catalog) -> Iterator[Finding]:
     erasures = catalog.open_erasures()
     if erasures:
         yield _sound("erasures", f"{len(erasures)} were interrupted; they are finished now")
+
+
+def _engine(product: Product) -> Iterator[Finding]:
+    product.engine.warm()
+    space = product.space
+    detail = f"{space.backbone} in {space.precision} on {product.engine.device}, space {space.id}"
+    yield _sound("engine", detail)
 
 
 def _workspace(product: Product, name: str) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from features.engine import Engine, open_engine
 from features.errors import StoreUnavailable
 from features.images import Limits
 from features.keys import EmbeddingSpace
+from features.weights import network_of
 from service.access import Door
 from service.backup import RESTORING
 from service.catalog import Catalog
@@ -20,7 +21,7 @@ from service.workspace import Workspace, Workspaces
 
 
 def build(settings: Settings, metrics: Metrics | None = None) -> Product:
-    """The product: catalog migrated, engine open, interrupted erasures finished.
+    """The product: catalog migrated, engine found, interrupted erasures finished.
 
     Raises:
         BackboneUnavailable: the backbone or its weights cannot be had.
@@ -49,11 +50,12 @@ def weights_of(settings: Settings, backbone: str) -> Path | None:
     """The local weights file of a backbone; None where a package or a library has its weights.
 
     A file in the home's `weights` folder is found by the backbone's name, with `-` for `/`; the
-    setting goes before it for the backbone that is served.
+    setting goes before it for the backbone that is served. Every precision has the same weights.
     """
-    if settings.weights is not None and backbone == settings.backbone:
+    network = network_of(backbone)
+    if settings.weights is not None and network == network_of(settings.backbone):
         return settings.weights
-    stem = settings.home / "weights" / backbone.replace("/", "-")
+    stem = settings.home / "weights" / network.replace("/", "-")
     files = [stem.with_name(f"{stem.name}{ending}") for ending in (".safetensors", ".pth")]
     return next((file for file in files if file.is_file()), None)
 

@@ -28,7 +28,8 @@ HEAVY = {
     "torch": {"features/backbones.py", "features/networks.py"},
     "torchvision": {"features/networks.py"},
     "timm": {"features/networks.py"},
-    "openvino": {"features/engine.py"},
+    "openvino": {"features/runtime.py"},
+    "nncf": {"features/quantisation.py"},
     "faiss": {"features/codes.py", "features/index.py"},
     "deltalake": {"features/table.py", "features/storage.py"},
     "pyarrow": {

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ import numpy as np
 import pytest
 import torch
 
-from features import engine, networks
+from features import conversion, engine, networks
 from features.backbones import Backbone, TorchEngine
 from features.engine import OpenVinoEngine, open_engine
 from features.errors import BackboneUnavailable, EngineFailed, StoreUnavailable
 from features.keys import EmbeddingSpace, UInt8
+from features.runtime import compile_graph
 from features.testing import ToyBackbone
 
 NAME = "timm/test_resnet"
@@ -79,6 +81,12 @@ def noise(n: int = 3, size: int = 160) -> UInt8:
 
 def no_build(*_: object) -> None:
     raise AssertionError("this must not convert anything")
+
+
+def believed(folder: Path) -> bool:
+    """Whether an entry would be run: its label is read at opening, its files before compiling."""
+    found = conversion._read(folder)
+    return found is not None and found.is_whole()
 
 
 def python(code: str, *arguments: object, home: Path | None = None) -> "subprocess.Popen[str]":
@@ -204,16 +212,55 @@ def test_a_closed_engine_refuses_to_run(weights: Path, built: Path) -> None:
 def test_a_failed_run_is_named_and_the_next_one_works(
     weights: Path, built: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened = open_cpu(weights, built)
+    opened, other = open_cpu(weights, built), open_cpu(weights, built)
     expected = opened.run(noise()).matrix()
+    other.warm()
 
     with monkeypatch.context() as patch:
-        patch.setattr(opened._many, "_queue", open_cpu(weights, built)._lone._queue)
+        patch.setattr(opened._many, "_queue", other._lone._queue)
         patch.setattr(opened.space.preprocessing.__class__, "check", lambda *_: None)
         with pytest.raises(EngineFailed, match="while running"):
             opened.run(noise(size=150))
 
     np.testing.assert_array_equal(expected, opened.run(noise()).matrix())
+
+
+def test_opening_compiles_nothing_and_warming_all_that_runs(
+    weights: Path, built: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled = watch(monkeypatch)
+    opened = open_cpu(weights, built)
+    assert compiled == []
+    opened.warm()
+    assert compiled == ["LATENCY", "THROUGHPUT"]
+    opened.run(noise(1))
+    opened.run(noise(3))
+    assert compiled == ["LATENCY", "THROUGHPUT"]
+
+
+@pytest.mark.parametrize(("images", "hint"), [(1, "LATENCY"), (2, "THROUGHPUT")])
+def test_who_comes_first_compiles_what_is_needed_and_no_more_however_many_come_at_once(
+    images: int, hint: str, weights: Path, built: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled = watch(monkeypatch)
+    opened = open_cpu(weights, built)
+    with ThreadPoolExecutor(8) as callers:
+        answers = list(callers.map(lambda _: opened.run(noise(images)).matrix(), range(8)))
+    assert compiled == [hint]
+    assert all(np.array_equal(answers[0], found) for found in answers)
+
+
+def watch(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The hints of what is compiled from now on."""
+    compiled: list[str] = []
+    original = engine.compile_graph
+
+    def watched(graph: Path, precision: str, hint: Any, *rest: Any) -> Any:
+        compiled.append(hint)
+        return original(graph, precision, hint, *rest)
+
+    monkeypatch.setattr(engine, "compile_graph", watched)
+    return compiled
 
 
 # The cache
@@ -223,13 +270,20 @@ def test_a_second_opening_converts_nothing_and_gives_the_same_bits(
     weights: Path, built: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = open_cpu(weights, built).run(noise())
-    monkeypatch.setattr(engine, "_build", no_build)
+    monkeypatch.setattr(conversion, "_build", no_build)
 
     np.testing.assert_array_equal(first.matrix(), open_cpu(weights, built).run(noise()).matrix())
 
 
 def test_a_second_start_imports_no_torch(weights: Path, built: Path) -> None:
     assert answer(python(OPEN, NAME, weights, built))["loaded"] == ["openvino"]
+
+
+def test_opening_what_is_converted_loads_no_openvino(weights: Path, built: Path) -> None:
+    opening = "\n".join(line for line in OPEN.splitlines() if "run(" not in line)
+    opening = opening.replace("float(vectors.matrix().sum())", "0")
+
+    assert answer(python(opening, NAME, weights, built))["loaded"] == []
 
 
 def test_the_space_lies_beside_the_graph(weights: Path, built: Path) -> None:
@@ -256,7 +310,7 @@ def test_other_weights_are_another_entry_and_another_space(
 def test_another_version_is_another_entry(
     what: str, weights: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, what, 999 if what == "BUILD" else lambda _: "999")
+    monkeypatch.setattr(conversion, what, 999 if what == "BUILD" else lambda _: "999")
 
     open_cpu(weights, cache)
 
@@ -295,7 +349,7 @@ def test_damage_of_any_kind_is_seen(name: str, damage: Any, cache: Path) -> None
     [folder] = folders(cache)
     damage(folder / name)
 
-    assert engine._read(folder) is None
+    assert not believed(folder)
 
 
 def test_a_damaged_cache_is_built_again(weights: Path, cache: Path, built: Path) -> None:
@@ -304,9 +358,9 @@ def test_a_damaged_cache_is_built_again(weights: Path, cache: Path, built: Path)
 
     mended, expected = open_cpu(weights, cache), open_cpu(weights, built)
 
-    assert engine._read(folder) is not None
-    assert mended.space == expected.space
     np.testing.assert_array_equal(expected.run(noise()).matrix(), mended.run(noise()).matrix())
+    assert mended.space == expected.space
+    assert believed(folder)
 
 
 def test_a_label_that_was_edited_is_not_believed(weights: Path, cache: Path) -> None:
@@ -315,7 +369,7 @@ def test_a_label_that_was_edited_is_not_believed(weights: Path, cache: Path) -> 
     label["space"]["preprocessing"]["size"] = 161
     (folder / "space.json").write_text(json.dumps(label))
 
-    assert engine._read(folder) is None
+    assert not believed(folder)
     assert open_cpu(weights, cache).space.preprocessing.size == 160
 
 
@@ -414,8 +468,10 @@ def test_a_conversion_that_fails_is_named(
 
 
 def test_a_graph_that_does_not_compile_is_named(weights: Path, built: Path) -> None:
-    found = engine._read(folders(built)[0])
-    assert found is not None
+    graph = folders(built)[0] / "damaged.xml"
+    graph.write_text("<xml/>")
 
     with pytest.raises(EngineFailed, match="cannot compile"):
-        engine._Lane(engine._Converted(found.space, b"<xml/>", b""), "LATENCY", 0)
+        compile_graph(graph, "f32", "LATENCY", 0)
+
+    graph.unlink()
