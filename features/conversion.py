@@ -32,9 +32,11 @@ changes what a converted backbone computes: caches of older versions are then bu
 
 _GRAPH, _WEIGHTS, _LABEL = "backbone.xml", "backbone.bin", "space.json"
 
-_TOLERANCE = {"f32": 1e-4, "bf16": 0.1, "int8": 0.5}
-"""Largest difference from torch that a conversion may show, relative to the largest value, by
-precision. MEASURED"""
+_TOLERANCE = {"f32": 1e-4, "bf16": 0.25, "int8": 0.5}
+"""Largest difference from torch that a conversion may show on noise, relative to the largest value.
+
+EfficientNet-Lite0 shows 3e-6, 0.07 and 0.16. In the lower precisions this sees a graph that is
+wrong; what a sound one costs a head, only `penultimate compare` sees."""
 
 
 @dataclass(frozen=True, slots=True)
