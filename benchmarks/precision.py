@@ -126,7 +126,7 @@ def held_out(X: Vectors, images: Images, space: EmbeddingSpace, seed: int) -> fl
         allow_no_signal=True,
         threads=2,
     )
-    p, true = head.probabilities(X[~first]), np.array(images.labels)[~first]
+    p, true = head.answers(X[~first]), np.array(images.labels)[~first]
     areas = [roc_auc_score(true == label, p[:, c]) for c, label in enumerate(head.classes)]
     return float(np.mean(areas))
 

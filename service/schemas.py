@@ -12,7 +12,7 @@ MAX_SUSPECTS = 1_000
 MAX_NEXT = 1_000
 MAX_BACKBONES = 8
 
-BACKBONE = r"^[A-Za-z0-9_][A-Za-z0-9_./-]{0,99}$"
+BACKBONE = r"^[A-Za-z0-9_][A-Za-z0-9_./@-]{0,99}$"
 
 BACKBONES = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
 """What is compared where nothing is named: those whose weights come as packages."""

@@ -30,7 +30,7 @@ class Settings(BaseSettings):
     backbone: str = Field(
         default="efficientnet_lite0",
         description="Backbone: `efficientnet_lite0` (or `1`, `2`), `timm/<name>`, "
-        "`torchvision/<name>`, or `toy` for tests.",
+        "`torchvision/<name>`, each also with `@bf16` or `@int8`, or `toy` for tests.",
     )
     weights: Path | None = Field(
         default=None,
