@@ -136,6 +136,10 @@ class Embedder:
         """
         return self._engine.maps(decode(data, self._space.preprocessing, self.limits, filename))
 
+    def warm(self) -> None:
+        """Make the backbone ready, so that the next image does not wait for it."""
+        self._engine.warm()
+
     def flush(self) -> None:
         """Return once all that was to be remembered is durable.
 
