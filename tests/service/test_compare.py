@@ -163,6 +163,23 @@ def test_a_look_at_a_dataset_that_cannot_be_learnt_from_is_refused(http: Http) -
 # --- the comparison -------------------------------------------------------------------------------
 
 
+def test_no_pace_is_measured_of_a_backbone_that_is_not_ready(
+    http: Http, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    run = ToyBackbone.run
+
+    def watched(self: ToyBackbone, pixels: Any) -> Any:
+        seen.append("run")
+        return run(self, pixels)
+
+    monkeypatch.setattr(ToyBackbone, "run", watched)
+    monkeypatch.setattr(ToyBackbone, "warm", lambda _: seen.append("warm"))
+    compare(http, "parity", "blind")
+    # Its vectors are known already: what is run of it is run for its pace alone.
+    assert seen[0] == "warm"
+
+
 def test_a_backbone_that_sees_more_is_clearly_better(http: Http) -> None:
     closed = Parity.closed
     job = compare(http, "parity", "parity", "blind")

@@ -11,7 +11,7 @@ from live_server import picture
 
 from features.errors import BackboneUnavailable, StoreUnavailable
 from service.errors import CatalogUnavailable
-from service.wiring import build
+from service.wiring import build, weights_of
 from service.workflows.ingest import LabelledUpload, ingest
 
 HEAVY = ("torch", "torchvision", "timm", "openvino", "faiss", "lightgbm", "sklearn")
@@ -73,6 +73,19 @@ def test_what_cannot_be_had_is_named_with_what_to_do(
     with pytest.raises(error) as refused:
         _ = build(settings).workspaces["default"]
     assert refused.value.hint  # type: ignore[attr-defined]
+
+
+def test_every_precision_of_a_network_has_its_weights(tmp_path: Path) -> None:
+    laid, given = tmp_path / "weights" / "timm-resnet18.pth", tmp_path / "given.pth"
+    laid.parent.mkdir()
+    laid.touch()
+    settings = settings_of(tmp_path).model_copy(
+        update={"backbone": "efficientnet_lite0@bf16", "weights": given}
+    )
+    for suffix in ("", "@bf16", "@int8"):
+        assert weights_of(settings, f"timm/resnet18{suffix}") == laid
+        assert weights_of(settings, f"efficientnet_lite0{suffix}") == given
+    assert weights_of(settings, "efficientnet_lite1@bf16") is None
 
 
 @pytest.mark.parametrize(
