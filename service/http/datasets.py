@@ -14,8 +14,8 @@ from service.http.forms import Form, read_form, read_json
 from service.http.gate import TakingIn
 from service.http.guard import Reader, Teacher
 from service.http.openapi import body_of, form_field
-from service.look_schemas import LookAnswer
 from service.product import Product
+from service.schemas import LookAnswer
 from service.settings import Settings
 from service.workflows import compare, datasets, look
 from service.workflows.ingest import LabelledUpload, ingest

@@ -10,8 +10,7 @@ from service.http.answers import accepted, answer, describe_job
 from service.http.guard import Admin, Reader, Teacher
 from service.product import Product
 from service.report import POLICY
-from service.schemas_keys import Protection
-from service.schemas_next import NextAnswer
+from service.schemas import NextAnswer, Protection
 from service.workflows import heads, learn, next_labels, report, suspects
 
 router = APIRouter(prefix="/v1", tags=["heads"])

@@ -12,7 +12,7 @@ from service.http.gate import Answering
 from service.http.guard import Admin, Reader
 from service.http.openapi import body_of, form_field
 from service.product import Product
-from service.schemas_predict import PredictAnswer
+from service.schemas import PredictAnswer
 from service.workflows import embed, erase, predict, search
 
 router = APIRouter(prefix="/v1", tags=["images"])

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
-from service import schemas_keys as schemas
+from service import schemas
 from service.errors import Forbidden
 from service.http.answers import answer
 from service.http.guard import Admin

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from classifiers import choosing
 from classifiers.blocks import Block
 from classifiers.boosting import raw_scores, read
 from classifiers.choosing import PRIORS, choose, cross_choices, cross_fitted
@@ -137,3 +138,10 @@ def test_linear_parts_fitted_alone_score_as_they_do_with_all_others(n_classes: i
     learnt, held_out = np.flatnonzero(fold_of != 0), np.flatnonzero(fold_of == 0)
     alone = mixture.score_linear(choice, learnt, held_out)
     assert alone == pytest.approx(choice.apply(linear, held_out), abs=1e-3)
+
+
+def test_few_images_are_held_nearer_to_the_penultimate_vector() -> None:
+    alike = dict.fromkeys(PRIORS, 0.5)
+    few, many = (choosing._shares(alike, n, n)[PENULTIMATE] for n in (20, 2000))
+    assert few > 0.8
+    assert many == pytest.approx(5 / 7.5, abs=0.01)

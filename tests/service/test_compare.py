@@ -23,7 +23,7 @@ from features.keys import UInt8, Vectors, digest
 from features.testing import ToyBackbone
 from service.catalog import Job
 from service.cli import app
-from service.look_schemas import Comparison, LookAnswer
+from service.schemas import Comparison, LookAnswer
 from service.wiring import build
 from service.workflows.compare import _words
 from service.workflows.erase import erase

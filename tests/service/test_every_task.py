@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from features.keys import digest
 from service.cli import app
 from service.local import local_client
-from service.schemas_predict import PredictAnswer
+from service.schemas import PredictAnswer
 from service.workflows.ingest import LabelledUpload, ingest
 
 N = 40

@@ -11,7 +11,7 @@ from live_server import picture
 from PIL import Image
 
 from features.errors import NoMaps
-from service.schemas_predict import PredictAnswer
+from service.schemas import PredictAnswer
 from service.workflows import explain
 
 RED, GREEN = picture("red", 100), picture("green", 101)

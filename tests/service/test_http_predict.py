@@ -8,7 +8,7 @@ from live_server import picture
 
 from features.errors import Overloaded
 from features.keys import digest
-from service.schemas_predict import PredictAnswer
+from service.schemas import PredictAnswer
 
 RED, GREEN = picture("red", 100), picture("green", 101)
 BAD = b"no image"

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from features.keys import digest
 from service.cli import app
-from service.schemas_next import NextAnswer
+from service.schemas import NextAnswer
 from service.workflows.ingest import LabelledUpload, ingest
 
 PATH = "/v1/heads/colour/versions/1/next"

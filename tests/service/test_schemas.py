@@ -19,11 +19,13 @@ SMALLEST: dict[type[BaseModel], dict[str, Any]] = {
     schemas.AliasTarget: {"version": 1},
     schemas.CompareOptions: {},
     schemas.CompareRequest: {},
+    schemas.KeyRequest: {"role": "predict"},
+    schemas.Protection: {"protected": True},
 }
 
 
 def test_every_request_of_the_service_is_checked_here() -> None:
-    assert set(SMALLEST) == set(schemas._Request.__subclasses__())
+    assert set(SMALLEST) == set(schemas.Asked.__subclasses__())
 
 
 @pytest.mark.parametrize("model", SMALLEST, ids=lambda m: m.__name__)

@@ -1,10 +1,10 @@
-"""The shapes of what a prediction answers; `schemas` has those of everything else."""
+"""The shapes of what a prediction answers."""
 
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.schemas import Problem
+from service.schemas.problem import Problem
 
 
 class ImageEntry(BaseModel):

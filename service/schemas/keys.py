@@ -2,25 +2,22 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from service.access import Role
+from service.schemas.asked import Asked
 
 MAX_LINES = 1_000
 
 
-class Protection(BaseModel):
+class Protection(Asked):
     """Whether only admins may change what a head answers."""
-
-    model_config = ConfigDict(extra="forbid")
 
     protected: bool
 
 
-class KeyRequest(BaseModel):
+class KeyRequest(Asked):
     """Asks for a key to the workspace of whoever asks."""
-
-    model_config = ConfigDict(extra="forbid")
 
     role: Role
     name: str | None = Field(default=None, description="Unique; one is made up otherwise.")

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from service.schemas import Problem
+from service.schemas.problem import Problem
 
 
 class Measure(BaseModel):
