@@ -3,11 +3,13 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+TOOLS := .venv-tools/bin
+TOOLED := .venv-tools/.installed
 ROUNDS ?= 100
 INPUTS ?= 100000
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test lint types tests torture fuzz bench docs lock clean
+.PHONY: help install run demo test lint types tests torture fuzz bench docs lock sbom audit clean
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -53,8 +55,23 @@ bench: $(INSTALLED) ## measure the product beside rivals, and write docs/perform
 docs: $(INSTALLED) ## write the generated pages of the reference
 	$(BIN)/python docs/tools/reference.py
 
-lock: $(INSTALLED) ## write constraints.txt from what is installed now
+lock: $(INSTALLED) $(TOOLED) ## write constraints.txt from what is installed, and requirements.lock
 	$(BIN)/pip freeze --exclude-editable | grep -v '^uv==' | sed 's/+cpu$$//' > constraints.txt
+	$(TOOLS)/uv pip compile pyproject.toml --constraint constraints.txt --generate-hashes \
+		--python-version 3.11 --no-header --no-annotate --no-emit-index-url --quiet \
+		--output-file requirements.lock
+
+sbom: $(INSTALLED) $(TOOLED) ## write sbom.json: every package in the environment (CycloneDX)
+	$(TOOLS)/cyclonedx-py environment .venv --output-file sbom.json
+
+audit: $(TOOLED) ## look whether a known vulnerability concerns requirements.lock; needs the network
+	$(TOOLS)/pip-audit --requirement requirements.lock --disable-pip --no-deps
+
+$(TOOLED):
+	test -x $(TOOLS)/pip || $(PYTHON) -m venv .venv-tools
+	$(TOOLS)/python -m pip install --quiet --disable-pip-version-check \
+		'cyclonedx-bom>=7,<8' 'pip-audit>=2.9,<3' 'uv>=0.8'
+	touch $@
 
 clean: ## remove the environment and every cache, not your data
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
+	rm -rf .venv .venv-tools sbom.json .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info

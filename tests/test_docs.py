@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 from xml.etree import ElementTree as ET
 
 import pytest
+from packaging.requirements import Requirement
 
 from service.problems import STATUSES
 from service.settings import Settings
@@ -233,10 +234,25 @@ def test_pictures_are_whole_and_say_what_they_show(picture: Path) -> None:
 # --- what must agree with files that others read -------------------------------------------------
 
 
-def test_the_container_is_made_of_the_packages_that_pyproject_names() -> None:
-    dependencies = tomllib.loads(text_of(ROOT / "pyproject.toml"))["project"]["dependencies"]
-    listed = text_of(ROOT / "bentofile.yaml").partition("\n  packages:\n")[2]
-    assert sorted(re.findall(r'^    - "([^"]+)"$', listed, re.MULTILINE)) == sorted(dependencies)
+def test_the_container_is_made_of_locked_packages_that_pyproject_names() -> None:
+    """Every dependency is in the lock, in a version that is wanted and tested, with its hashes."""
+    recipe = text_of(ROOT / "bentofile.yaml")
+    assert '  requirements_txt: "./requirements.lock"\n' in recipe
+    entries = re.split(r"\n(?=[a-z0-9])", text_of(ROOT / "requirements.lock"))
+    locked = {}
+    for entry in entries:
+        name, _, version = entry.split(" ")[0].partition("==")
+        assert re.search(r"--hash=sha256:[0-9a-f]{64}", entry), name
+        locked[name] = version
+    tested = dict(
+        line.split("==") for line in text_of(ROOT / "constraints.txt").splitlines() if "==" in line
+    )
+    tested = {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in tested.items()}
+    for line in tomllib.loads(text_of(ROOT / "pyproject.toml"))["project"]["dependencies"]:
+        wanted = Requirement(line)
+        name = re.sub(r"[-_.]+", "-", wanted.name).lower()
+        assert wanted.specifier.contains(locked[name]), line
+        assert locked[name] == tested[name], line
 
 
 def test_the_changelog_has_this_release() -> None:
