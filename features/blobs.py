@@ -1,11 +1,12 @@
 """The bytes of images, as files named by their digest. Knows nothing of what the bytes mean."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from secrets import token_hex
 
 from features.disk import flush, make_folder, reaching, write_new
+from features.drafts import Drafts, draft_of, holds
 from features.errors import StoreDamaged, UnknownDigest
 from features.keys import digest, is_digest
 from features.locks import FileLock, locked_if_free
@@ -29,14 +30,32 @@ class Blobs:
         name = digest(data)
         path = self.path(name)
         with reaching(path):
-            # Compared, not trusted: what a failing disk has damaged is replaced by good bytes.
-            if not (path.is_file() and path.read_bytes() == data):
+            if not holds(path, data):
                 make_folder(path.parent)
-                new = path.with_name(f".{name}.{token_hex(8)}")
+                new = draft_of(path)
                 write_new(new, data)
                 new.replace(path)
                 flush(path.parent)
         return name
+
+    @contextmanager
+    def putting(self, contents: Mapping[str, bytes]) -> Iterator[Callable[[Collection[str]], None]]:
+        """Begin to write many images, for a block that meanwhile finds out which are to be kept.
+
+        Args:
+            contents: digest → bytes.
+
+        Yields:
+            What keeps some of them, durably when it returns; the others are gone after the block.
+        """
+        with Drafts(contents, self.path, self._root) as drafts:
+
+            def keep(names: Collection[str]) -> None:
+                for name in drafts.keep(names):
+                    # Whoever erases an image takes away what is half-written of it, too.
+                    self.put(contents[name])
+
+            yield keep
 
     def get(self, name: str) -> bytes:
         """Return the bytes of a digest.

@@ -27,6 +27,7 @@ FORMAT_KEY, SPACE_KEY = "penultimate.format", "penultimate.space"
 _BATCH_ROWS = 1024
 
 Int64 = npt.NDArray[np.int64]
+Int32 = npt.NDArray[np.int32]
 Bool = npt.NDArray[np.bool_]
 
 
@@ -135,17 +136,29 @@ def _to_arrow(rows: Rows, space: EmbeddingSpace, layout: pa.Schema) -> pa.Record
     matrix = rows.matrix
     lists = layout.field("embedding").type
     columns = [
-        pa.array(rows.digests, pa.string()),
+        _strings(rows.digests),
         _lists(matrix[:, : space.dim], lists),
         _lists(matrix[:, space.dim :], lists),
-        pa.array(rows.created, pa.timestamp("us", "UTC")),
+        _plain(rows.created, pa.timestamp("us", "UTC")),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=layout)
 
 
 def _lists(matrix: Float32, kind: pa.DataType) -> pa.Array:
     offsets = np.arange(len(matrix) + 1, dtype=np.int32) * matrix.shape[1]
-    return pa.ListArray.from_arrays(offsets, pa.array(matrix.ravel()), type=kind)
+    numbers = _plain(matrix.ravel(), pa.float32())
+    return pa.ListArray.from_arrays(_plain(offsets, pa.int32()), numbers, type=kind)
+
+
+def _strings(digests: Sequence[str]) -> pa.Array:
+    ends = np.cumsum([0, *map(len, digests)], dtype=np.int32)
+    text = pa.py_buffer("".join(digests).encode("ascii"))
+    return pa.StringArray.from_buffers(len(digests), pa.py_buffer(ends), text)
+
+
+def _plain(numbers: Float32 | Int64 | Int32, kind: pa.DataType) -> pa.Array:
+    """Numbers as they lie. `pa.array` would import pandas, half a second, to look whether it is."""
+    return pa.Array.from_buffers(kind, len(numbers), [None, pa.py_buffer(numbers)])
 
 
 def _from_arrow(batch: pa.RecordBatch, space: EmbeddingSpace) -> Rows:

@@ -37,23 +37,42 @@ def flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def make_folder(folder: Path) -> None:
-    """Create a private folder and its parents, durably; one that exists is left as it is."""
+def make_folder(folder: Path, *, durably: bool = True) -> None:
+    """Create a private folder and its parents; one that exists is left as it is.
+
+    Args:
+        folder: what is made.
+        durably: whether the names are on the disk on return; else the caller flushes the parents.
+    """
     if folder.is_dir():
         return
-    make_folder(folder.parent)
+    make_folder(folder.parent, durably=durably)
     folder.mkdir(mode=0o700, exist_ok=True)
-    flush(folder.parent)
+    if durably:
+        flush(folder.parent)
 
 
 def write_new(path: Path, data: bytes | memoryview) -> None:
     """Write a private file that must not exist yet; its bytes, not its name, are then durable."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    descriptor = create(path, data)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(descriptor)
+        os.fsync(descriptor)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
+    finally:
+        os.close(descriptor)
+
+
+def create(path: Path, data: bytes | memoryview) -> int:
+    """Write a private file that must not exist yet, and return it open, for the caller to flush."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        left = memoryview(data)
+        while left:
+            left = left[os.write(descriptor, left) :]
+    except BaseException:
+        os.close(descriptor)
+        path.unlink(missing_ok=True)
+        raise
+    return descriptor

@@ -62,8 +62,7 @@ class Datasets:
             held = present(connection, dataset_id, digests)
             known = [d for d in digests if d in held]
             added = [d for d in dict.fromkeys(digests) if d not in held]
-            for image in images:
-                label_rows.add(connection, dataset_id, image, held)
+            label_rows.add(connection, dataset_id, images, held)
             if images:
                 counts = {"added": len(added), "known": len(set(known))}
                 note(connection, workspace, actor, "dataset.add", name, details=counts)
@@ -138,12 +137,13 @@ class Datasets:
             mine = labels.c.dataset_id == dataset_id
             images = connection.execute(_distinct(labels.c.digest).where(mine)).scalar_one()
             groups = connection.execute(_distinct(labels.c.group).where(mine)).scalar_one()
-            by_label = select(labels.c.label, func.count()).where(mine).group_by(labels.c.label)
-            counts = {row[0]: row[1] for row in connection.execute(by_label)}
-        unlabelled = counts.pop(None, 0)
-        return DatasetSummary(
-            name, created, images, dict(sorted(counts.items())), unlabelled, groups
-        )
+            counts, unlabelled = _by_label(connection, dataset_id)
+        return DatasetSummary(name, created, images, counts, unlabelled, groups)
+
+    def label_counts(self, workspace: str, name: str) -> dict[str, int]:
+        """Images of a dataset for each label; those without one are not among them."""
+        with self._database.read() as connection:
+            return _by_label(connection, self._id(connection, workspace, name))[0]
 
     def names(self, workspace: str) -> list[str]:
         """The datasets of a workspace, by name."""
@@ -210,6 +210,14 @@ class Datasets:
         query = _distinct(labels.c.digest).join(datasets).where(datasets.c.workspace == workspace)
         with self._database.read() as connection:
             return int(connection.execute(query).scalar_one())
+
+
+def _by_label(connection: Connection, dataset_id: int) -> tuple[dict[str, int], int]:
+    """Images for each label, and those without one."""
+    query = select(labels.c.label, func.count()).where(labels.c.dataset_id == dataset_id)
+    counts = {row[0]: row[1] for row in connection.execute(query.group_by(labels.c.label))}
+    unlabelled = counts.pop(None, 0)
+    return dict(sorted(counts.items())), unlabelled
 
 
 def _distinct(column: Column[str]) -> Select[int]:

@@ -32,6 +32,9 @@ class Labelled:
     filename: str | None = None
 
 
+NO_ROW = 0
+"""Stands for the row of an image that is not in the table yet; those that are count from 1."""
+
 Entries = dict[str, list[tuple[int, Labelled]]]
 """Digest → (row, image) for each of its labels, the oldest first."""
 
@@ -51,22 +54,26 @@ def present(connection: Connection, dataset_id: int, digests: Collection[str]) -
     return found
 
 
-def add(connection: Connection, dataset_id: int, new: Labelled, held: Entries) -> None:
-    """Adds an image, or what is new of one that is held; a second label is a second row."""
-    entries = held.setdefault(new.digest, [])
-    same = [at for at, (_, old) in enumerate(entries) if new.label in (None, old.label)]
-    unlabelled = [at for at, (_, old) in enumerate(entries) if old.label is None]
-    places = same or unlabelled
-    for at in places:
-        row, old = entries[at]
-        merged = _merged(old, replace(new, label=new.label or old.label))
-        if merged != old:
-            connection.execute(update(labels).where(labels.c.id == row).values(_values(merged)))
+def add(connection: Connection, dataset_id: int, images: Sequence[Labelled], held: Entries) -> None:
+    """Adds images, or what is new of those that are held; a second label is a second row."""
+    fresh: list[tuple[str, int]] = []
+    for image in images:
+        entries = held.setdefault(image.digest, [])
+        places = _places(entries, image)
+        for at in places:
+            row, old = entries[at]
+            merged = _merged(old, replace(image, label=image.label or old.label))
+            if merged != old and row != NO_ROW:
+                change = update(labels).where(labels.c.id == row)
+                connection.execute(change.values(_values(merged)))
             entries[at] = row, merged
-    if not places:
-        values = {"dataset_id": dataset_id, "added": now(), **_values(new)}
-        made = insert(labels).values(values).returning(labels.c.id)
-        entries.append((connection.execute(made).scalar_one(), new))
+        if not places:
+            fresh.append((image.digest, len(entries)))
+            entries.append((NO_ROW, image))
+    if fresh:
+        shared = {"dataset_id": dataset_id, "added": now()}
+        rows = [{**shared, **_values(held[digest][at][1])} for digest, at in fresh]
+        connection.execute(insert(labels), rows)
 
 
 def relabel(connection: Connection, new: Labelled, held: Entries) -> None:
@@ -82,6 +89,12 @@ def relabel(connection: Connection, new: Labelled, held: Entries) -> None:
 def batches(items: Sequence[str]) -> Iterator[Sequence[str]]:
     """The items, as many at a time as one statement takes."""
     return (items[start : start + BATCH] for start in range(0, len(items), BATCH))
+
+
+def _places(entries: Sequence[tuple[int, Labelled]], new: Labelled) -> list[int]:
+    """Which entries of an image say the same as a new one, or could."""
+    same = [at for at, (_, old) in enumerate(entries) if new.label in (None, old.label)]
+    return same or [at for at, (_, old) in enumerate(entries) if old.label is None]
 
 
 def _merged(old: Labelled, new: Labelled) -> Labelled:

@@ -1,7 +1,7 @@
 """Labelled files into a dataset: known, new or rejected with a reason; in = out, safe to repeat."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -10,8 +10,8 @@ import numpy as np
 import structlog
 
 from features.embedder import Embedded
-from features.errors import FeatureError
-from features.keys import Vectors
+from features.errors import FeatureError, ImageRejected
+from features.keys import Vectors, digest
 from service.catalog import SYSTEM, Labelled
 from service.errors import InvalidRequest, ServiceError
 from service.names import check_name, check_text, clean_filename
@@ -82,7 +82,7 @@ def ingest(
         "added": states["added"],
         "known": states["known"],
         "rejected": rejected,
-        "labels": product.catalog.datasets.summary(workspace, dataset).labels,
+        "labels": product.catalog.datasets.label_counts(workspace, dataset),
         "images": entries,
     }
 
@@ -92,20 +92,36 @@ def _ingest_batch(
 ) -> list[dict[str, Any]]:
     place = product.workspaces[workspace]
     texts = [_checked(upload) for upload in batch]
-    embedded = product.embedder.embed(
-        [(u.filename, u.data) for u in batch], place.store, remember="now"
-    )
-    good: list[Labelled] = []
-    kept: list[tuple[Embedded, bytes]] = []
-    for upload, text, found in zip(batch, texts, embedded, strict=True):
-        if isinstance(found, Embedded) and isinstance(text, Labelled):
-            kept.append((found, upload.data))
-            good.append(replace(text, digest=found.digest))
-    new = _keep(product, place, dataset, good, kept, actor)
+    contents = {digest(upload.data): upload.data for upload in batch}
+    with place.blobs.adding(contents), place.blobs.putting(contents) as keep:
+        embedded = _embedded(product, place, batch)
+        if isinstance(embedded, FeatureError):
+            new = set[str]()
+        else:
+            good = [
+                replace(text, digest=found.digest)
+                for text, found in zip(texts, embedded, strict=True)
+                if isinstance(found, Embedded) and isinstance(text, Labelled)
+            ]
+            new = _keep(product, place, dataset, good, keep, actor)
+            _heal(place, good, embedded, contents)
+    if isinstance(embedded, FeatureError):
+        raise embedded
     return [
         _entry(upload, text, found, new)
         for upload, text, found in zip(batch, texts, embedded, strict=True)
     ]
+
+
+def _embedded(
+    product: Product, place: Workspace, batch: list[LabelledUpload]
+) -> list[Embedded | ImageRejected] | FeatureError:
+    """What was seen; a failure is given back, for nothing was kept that had to be noted."""
+    images = [(upload.filename, upload.data) for upload in batch]
+    try:
+        return product.embedder.embed(images, place.store, remember="now")
+    except FeatureError as error:
+        return error
 
 
 def _keep(
@@ -113,20 +129,17 @@ def _keep(
     place: Workspace,
     dataset: str,
     good: list[Labelled],
-    kept: Sequence[tuple[Embedded, bytes]],
+    keep: Callable[[Collection[str]], None],
     actor: str,
 ) -> set[str]:
     """Makes a batch durable, bytes first and rows last; returns what the dataset did not hold."""
     digests = {image.digest for image in good}
-    with place.blobs.adding(digests):
-        try:
-            for _, data in kept:
-                place.blobs.put(data)
-            added, _ = product.catalog.datasets.add(place.name, dataset, good, actor=actor)
-        except Exception:
-            _withdraw(product, place, digests)
-            raise
-        _heal(place, kept)
+    try:
+        keep(digests)
+        added, _ = product.catalog.datasets.add(place.name, dataset, good, actor=actor)
+    except Exception:
+        _withdraw(product, place, digests)
+        raise
     return set(added)
 
 
@@ -142,14 +155,21 @@ def _withdraw(product: Product, place: Workspace, digests: set[str]) -> None:
         log.warning("bytes that no dataset holds were not taken back", reason=str(error))
 
 
-def _heal(place: Workspace, kept: Sequence[tuple[Embedded, bytes]]) -> None:
+def _heal(
+    place: Workspace,
+    good: Sequence[Labelled],
+    embedded: Sequence[Embedded | ImageRejected],
+    contents: Mapping[str, bytes],
+) -> None:
     """Puts back what an erasure that ended between our writes has taken away again."""
-    for found, data in kept:
-        if found.digest not in place.store:
+    rows = {found.digest: found for found in embedded if isinstance(found, Embedded)}
+    for name in {image.digest for image in good}:
+        if name not in place.store:
+            found = rows[name]
             vectors = Vectors(found.embedding[np.newaxis], found.stages[np.newaxis])
-            place.store.put([found.digest], vectors)
-        if not place.blobs.has(found.digest):
-            place.blobs.put(data)
+            place.store.put([name], vectors)
+        if not place.blobs.has(name):
+            place.blobs.put(contents[name])
 
 
 def _entry(

@@ -9,6 +9,7 @@ import pytest
 from live_server import picture
 from made_up import everything_under
 
+from features.errors import Overloaded
 from features.keys import digest
 from service.catalog import Datasets
 from service.errors import CatalogUnavailable, Conflict, NotFound
@@ -43,6 +44,22 @@ def test_the_bytes_of_a_file_that_is_rejected_are_not_kept(product: Product) -> 
     answer = ingest(product, W, "d", [upload(BLUE, "bad\x00label"), upload(b"no image")])
     assert [r["code"] for r in answer["rejected"]] == ["invalid_request", "not_an_image"]
     assert kept(product, BLUE)[1] is False
+    assert b"no image" not in everything_under(product.settings.home)
+
+
+def test_an_engine_that_has_no_time_leaves_neither_bytes_nor_a_note(
+    product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise Overloaded(1.0)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("features.embedder.Embedder.embed", refuse)
+        with pytest.raises(Overloaded):
+            ingest(product, W, "d", [upload(BLUE)])
+    assert BLUE not in everything_under(product.settings.home)
+    with product.workspaces[W].blobs.abandoned() as names:
+        assert names == set()
 
 
 def test_an_image_that_is_being_erased_leaves_nothing_behind(product: Product) -> None:
@@ -111,12 +128,12 @@ def die(*_: object, **__: object) -> None:
     raise Killed
 
 
-@pytest.mark.parametrize("step", ["service.catalog.Datasets.add", "features.blobs.Blobs.put"])
+@pytest.mark.parametrize("step", ["service.catalog.Datasets.add", "features.drafts.Drafts.keep"])
 def test_bytes_of_an_ingest_that_died_are_gone_after_the_next_start(
     product: Product, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     path = product.workspaces[W].blobs.path(digest(BLUE))
-    if step.endswith("put"):
+    if step.endswith("keep"):
         # What a write that was killed half-way leaves.
         path.parent.mkdir(parents=True)
         path.with_name(f".{path.name}.0123456789abcdef").write_bytes(BLUE)
