@@ -3,6 +3,7 @@
 Heavy libraries are imported by the worker that needs them, not by the parent that counts workers.
 """
 
+import gc
 import os
 from typing import TYPE_CHECKING
 
@@ -59,6 +60,7 @@ class OursAlone:
     traffic={"timeout": settings.request_timeout_s},
     metrics={"enabled": False},  # BentoML's label the raw path; ours are at the same address
     logging={"access": {"enabled": False}},
+    tracing={"excluded_urls": ".*"},  # a span for each request and message, sent to nobody
 )
 @bentoml.asgi_app(contract)
 class Penultimate:
@@ -83,6 +85,9 @@ class Penultimate:
         self.product.engine.warm()
         self.supervisor = Supervisor(settings, self.product.catalog)
         self.supervisor.start()
+        # What lives as long as the process is not looked through again by every collection.
+        gc.collect()
+        gc.freeze()
 
     def __is_ready__(self) -> bool:
         """Whether requests can be answered; must not raise, for that hangs the probe."""

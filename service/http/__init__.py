@@ -55,6 +55,7 @@ def create_app(settings: Settings, metrics: PrometheusMetrics) -> FastAPI:
         Edge,
         metrics=metrics,
         max_request_bytes=settings.max_request_bytes,
+        admit=app.state.gates.check,
         log_requests=settings.log_requests,
     )
     return app

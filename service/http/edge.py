@@ -5,6 +5,7 @@ until the server's own timeout.
 """
 
 import re
+from collections.abc import Callable
 from time import perf_counter
 from uuid import uuid4
 
@@ -13,10 +14,11 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from features.errors import Overloaded
 from service.errors import RequestTooLarge
 from service.metrics import PrometheusMetrics
 from service.names import PROBES
-from service.problems import problem
+from service.problems import problem, retry_after_s
 
 log = structlog.get_logger("http")
 
@@ -54,6 +56,7 @@ class Edge:
         metrics: where requests are counted.
         max_request_bytes: most bytes of a body, announced or not.
         log_requests: whether each request is written to the log.
+        admit: raises, given a path, where there is no place for the request.
     """
 
     def __init__(
@@ -62,12 +65,14 @@ class Edge:
         *,
         metrics: PrometheusMetrics,
         max_request_bytes: int,
+        admit: Callable[[str], None],
         log_requests: bool = False,
     ) -> None:
         self._app = app
         self._metrics = metrics
         self._max_bytes = max_request_bytes
         self._log_requests = log_requests
+        self._admit = admit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Lets one request through."""
@@ -75,7 +80,11 @@ class Edge:
             await self._app(scope, receive, send)
             return
         exchange = _Exchange(scope, receive, send, self._max_bytes)
-        await exchange.run(self._app, self._metrics, log_it=self._log_requests)
+        await exchange.run(self._admitted, self._metrics, log_it=self._log_requests)
+
+    async def _admitted(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._admit(scope["path"])
+        await self._app(scope, receive, send)
 
 
 class _Exchange:
@@ -91,17 +100,21 @@ class _Exchange:
 
     async def run(self, app: ASGIApp, metrics: PrometheusMetrics, *, log_it: bool) -> None:
         """Lets the request through, and answers in the application's place where it fails."""
-        start = perf_counter()
+        start, refused_at = perf_counter(), "unmatched"
         with structlog.contextvars.bound_contextvars(request=self._id):
             try:
                 self._check_announced()
                 await app(self._scope, self._receive_counted, self._send_marked)
+            except Overloaded as error:
+                # Only `admit` raises it here, of paths that it knows; inside, it is an answer.
+                refused_at = self._scope["path"]
+                await self._refuse(error)
             except RequestTooLarge as error:
                 await self._refuse(error)
             except Exception as error:
                 log.exception("request failed", method=self._scope["method"])
                 await self._refuse(error)
-        route = getattr(self._scope.get("route"), "path", "unmatched")
+        route = getattr(self._scope.get("route"), "path", refused_at)
         if route not in PROBES:
             # A client may make methods up; each would be a series of its own.
             method = self._scope["method"] if self._scope["method"] in METHODS else "other"
@@ -145,6 +158,9 @@ class _Exchange:
             (b"content-type", PROBLEM_JSON.encode()),
             (b"content-length", str(len(raw)).encode()),
         ]
+        wait_s = retry_after_s(error)
+        if wait_s is not None:
+            headers.append((b"retry-after", str(wait_s).encode()))
         start: Message = {"type": "http.response.start", "status": body["status"]}
         await self._send_marked({**start, "headers": headers})
         await self._send_marked({"type": "http.response.body", "body": raw})

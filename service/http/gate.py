@@ -26,6 +26,10 @@ _SMOOTHING = 0.05
 
 _FIRST_GUESS_S = 0.05
 
+ANSWERS = frozenset({"/v1/predict", "/v1/embed", "/v1/search"})
+"""What is asked often enough for the way through the framework to count: it takes a refusal four
+times as long as the refusal itself."""
+
 
 class Gate:
     """Threads for one kind of work, and places for requests that wait for one of them.
@@ -44,6 +48,11 @@ class Gate:
         self._inside = 0
         self._seconds = _FIRST_GUESS_S
 
+    def check(self) -> None:
+        """Raises `Overloaded` where every place is taken."""
+        if self._inside >= self._places:
+            raise Overloaded(self._inside * self._seconds / self._threads)
+
     @contextmanager
     def place(self) -> Iterator[None]:
         """Holds a place for a request.
@@ -51,8 +60,7 @@ class Gate:
         Raises:
             Overloaded: every place is taken; nothing of the request was read.
         """
-        if self._inside >= self._places:
-            raise Overloaded(self._inside * self._seconds / self._threads)
+        self.check()
         self._inside += 1
         self._tell(self._inside)
         try:
@@ -88,6 +96,15 @@ class Gates:
 
     answers: Gate
     intake: Gate
+
+    def check(self, path: str) -> None:
+        """Refuses a request that would find no place, before the framework has looked at it.
+
+        Raises:
+            Overloaded: every place of its gate is taken.
+        """
+        if path in ANSWERS:
+            self.answers.check()
 
     @classmethod
     def of(cls, settings: Settings, metrics: PrometheusMetrics) -> "Gates":

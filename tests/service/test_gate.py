@@ -11,6 +11,8 @@ import pytest
 from in_process import Http, files, opened, refused, settings_of
 from live_server import picture
 
+from service.http.gate import ANSWERS, Gate
+
 THREADS, WAITING = 2, 3
 
 
@@ -65,6 +67,26 @@ def test_requests_beyond_the_places_are_refused_at_once_and_the_others_answered(
             refused(answer, 503, "overloaded")
             assert int(answer.headers["retry-after"]) >= 1
     assert http.predict(picture("red", 1)).status_code == 200, "places are given back"
+
+
+@pytest.mark.parametrize("path", sorted(ANSWERS))
+def test_a_refusal_does_not_go_through_the_framework(
+    http: Http, held: Event, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    async def run() -> Any:
+        busy = [asyncio.create_task(http._send(*asking(n))) for n in range(THREADS + WAITING)]
+        await asyncio.sleep(0.2)
+        with monkeypatch.context() as patched:
+            patched.setattr(Gate, "place", None)
+            answer = await http._send("POST", path, {"files": files(picture("red", 99))})
+        held.set()
+        await asyncio.gather(*busy)
+        return answer
+
+    answer = asyncio.run(run())
+    refused(answer, 503, "overloaded")
+    assert int(answer.headers["retry-after"]) >= 1
+    assert f'route="{path}",status="503"' in http.get("/metrics").text
 
 
 def test_light_requests_and_intake_do_not_wait_behind_answers(http: Http, held: Event) -> None:

@@ -1,0 +1,267 @@
+"""`python -m benchmarks.overload`: a server at its best, then asked five times as much.
+
+Images that nobody has sent before, at a rate that does not wait for answers; meanwhile the probes
+are asked, and the memory is looked at. A client that is refused goes away at once, and
+another comes. Prints what it saw as JSON.
+"""
+
+import argparse
+import json
+import os
+import selectors
+import shutil
+import sys
+import time
+import urllib.request
+from collections import Counter, deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import psutil
+
+from benchmarks.speed import servers
+from benchmarks.speed.child import Child
+from benchmarks.speed.client import HOST, Connection
+from benchmarks.speed.images import Images, form_request
+
+FACTOR = 5.0
+BEST_CLIENTS = 16
+MOST_CONNECTIONS = 600
+"""More than the places of the gate: who finds no connection free is counted as not sent."""
+
+PROBE_EVERY_S = 0.1
+LOOK_EVERY_S = 1.0
+
+
+@dataclass
+class Phase:
+    """What one phase saw.
+
+    Args:
+        seconds: how long it was.
+        statuses: answers by status; `unsent`, where every connection was taken.
+        waits: seconds of each 200.
+        refusals: seconds of each 503.
+        ended: seconds after the start at which each 200 came.
+    """
+
+    seconds: float = 0.0
+    statuses: Counter[str] = field(default_factory=Counter)
+    waits: list[float] = field(default_factory=list)
+    refusals: list[float] = field(default_factory=list)
+    ended: list[float] = field(default_factory=list)
+
+    def rate(self) -> float:
+        """Answers of 200 a second."""
+        return len(self.waits) / self.seconds
+
+
+class Crowd:
+    """Clients in one thread.
+
+    Args:
+        port: whom they ask.
+        images: what they ask about; one that was refused is sent again.
+    """
+
+    def __init__(self, port: int, images: Images) -> None:
+        self._port, self._images = port, images
+        self._unseen: deque[bytes] = deque()
+        self._sent: dict[Connection, bytes] = {}
+        self._free: deque[Connection] = deque()
+        self._watched = selectors.DefaultSelector()
+        self._open = 0
+
+    def run(self, seconds: float, *, clients: int = 0, rate: float = 0.0) -> Phase:
+        """Asks for so long: so many clients without a pause, or at a rate whatever comes back."""
+        phase, begun = Phase(), time.perf_counter()
+        due = self._due(begun, clients, rate)
+        underway = 0
+        while (now := time.perf_counter()) < begun + seconds or underway:
+            if now < begun + seconds:
+                for _ in range(next(due) if rate else clients - underway):
+                    underway += self._ask(phase)
+            elif now > begun + seconds + 60:
+                raise SystemExit(f"{underway} requests are not answered a minute after the end.")
+            for key, events in self._watched.select(0.002):
+                underway -= self._serve(key, events, phase, begun)
+        phase.seconds = seconds
+        return phase
+
+    def _due(self, begun: float, clients: int, rate: float) -> Iterator[int]:
+        sent = clients
+        while True:
+            asked = int((time.perf_counter() - begun) * rate) - sent
+            sent += asked
+            yield max(0, asked)
+
+    def _ask(self, phase: Phase) -> int:
+        if self._free:
+            connection = self._free.popleft()
+        elif self._open < MOST_CONNECTIONS:
+            connection = Connection(self._port)
+            self._open += 1
+        else:
+            phase.statuses["unsent"] += 1
+            return 0
+        request = self._unseen.popleft() if self._unseen else self._new()
+        self._sent[connection] = request
+        connection.begun = time.perf_counter()
+        events = selectors.EVENT_READ
+        with suppress(ConnectionError):
+            connection.ask(memoryview(request))
+            events |= selectors.EVENT_WRITE
+        self._watched.register(connection.socket, events, connection)
+        return 1
+
+    def _new(self) -> bytes:
+        return form_request("/v1/embed", self._images.jpegs(1)[0])
+
+    def _serve(self, key: Any, events: int, phase: Phase, begun: float) -> int:  # noqa: ANN401  SelectorKey
+        connection: Connection = key.data
+        if events & selectors.EVENT_WRITE:
+            try:
+                left = connection.send()
+            except ConnectionError:
+                left = False  # refused before the body was read; the answer is there all the same
+            if not left:
+                self._watched.modify(connection.socket, selectors.EVENT_READ, connection)
+        if not events & selectors.EVENT_READ:
+            return 0
+        try:
+            status = connection.receive()
+        except (ConnectionError, SystemExit):
+            return self._drop(connection, phase, "closed")
+        if status is None:
+            return 0
+        took = time.perf_counter() - connection.begun
+        phase.statuses[str(status)] += 1
+        if status == 200:
+            phase.waits.append(took)
+            phase.ended.append(time.perf_counter() - begun)
+            self._watched.unregister(connection.socket)
+            self._free.append(connection)
+            del self._sent[connection]
+            return 1
+        phase.refusals.append(took)
+        return self._drop(connection, phase, "")
+
+    def _drop(self, connection: Connection, phase: Phase, status: str) -> int:
+        """Ends a connection whose body may not have been read."""
+        if status:
+            phase.statuses[status] += 1
+        self._watched.unregister(connection.socket)
+        connection.socket.close()
+        self._unseen.append(self._sent.pop(connection))
+        self._open -= 1
+        return 1
+
+
+class Watch:
+    """Asks the probes and looks at the memory, in a process of its own.
+
+    Args:
+        port: of the server.
+        pids: its processes.
+    """
+
+    def __init__(self, port: int, pids: list[int]) -> None:
+        self._port = port
+        self._processes = [psutil.Process(pid) for pid in pids]
+
+    def __call__(self, seconds: float) -> dict[str, Any]:
+        """Looks for so long."""
+        probes: list[float] = []
+        memory: list[float] = []
+        failed, begun = 0, time.perf_counter()
+        while (now := time.perf_counter() - begun) < seconds:
+            for path in ("livez", "readyz"):
+                asked = time.perf_counter()
+                address = f"http://{HOST}:{self._port}/{path}"
+                try:
+                    urllib.request.urlopen(address, timeout=10).read()
+                    probes.append(time.perf_counter() - asked)
+                except OSError:
+                    failed += 1
+            if now >= len(memory) * LOOK_EVERY_S:
+                memory.append(sum(p.memory_info().rss for p in self._processes) / 2**20)
+            time.sleep(PROBE_EVERY_S)
+        return {"probes": probes, "failed": failed, "memory": memory}
+
+
+def at(values: list[float], part: float) -> float:
+    """A quantile in milliseconds; 0 of nothing."""
+    return round(1000 * sorted(values)[int(part * (len(values) - 1))], 1) if values else 0.0
+
+
+def measure(server: servers.Server, images: Images, seconds: float) -> dict[str, Any]:
+    """Runs the phases; what each saw."""
+    crowd, lone = Crowd(server.port, images), Crowd(server.port, images)
+    crowd.run(3, clients=BEST_CLIENTS)
+    before = crowd.run(max(10, seconds / 4), clients=BEST_CLIENTS)
+    calm = lone.run(3, clients=1)
+    pids = [process.pid for process in server.processes()]
+    with (
+        Child("benchmarks.overload:Watch", port=server.port, pids=pids) as watch,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        seen = pool.submit(watch, seconds=seconds)
+        over = crowd.run(seconds, rate=FACTOR * before.rate())
+        probed = seen.result()
+    ending = time.perf_counter()
+    back = 0.0
+    while back < 60:
+        again = lone.run(0.5, clients=1)
+        back = time.perf_counter() - ending
+        if at(again.waits, 0.5) <= 2 * at(calm.waits, 0.5):
+            break
+    after = crowd.run(max(10, seconds / 4), clients=BEST_CLIENTS)
+    best = max(before.rate(), after.rate())
+    during = sum(ended <= seconds for ended in over.ended) / seconds
+    memory = probed["memory"]
+    quarter = max(1, len(memory) // 4)
+    return {
+        "seconds": seconds,
+        "best a second, before and after": [round(before.rate(), 1), round(after.rate(), 1)],
+        "asked a second": round(FACTOR * before.rate(), 1),
+        "answers": dict(over.statuses),
+        "throughput of the best": round(during / best, 3),
+        "wait of a 200, ms, median and 99 %": [at(over.waits, 0.5), at(over.waits, 0.99)],
+        "wait of a 503, ms, median and 99 %": [at(over.refusals, 0.5), at(over.refusals, 0.99)],
+        "probes, ms, median, 99 %, most": [at(probed["probes"], q) for q in (0.5, 0.99, 1.0)],
+        "probes not answered": probed["failed"],
+        "memory, MiB, second quarter and last": [
+            round(max(memory[quarter : 2 * quarter] or [0])),
+            round(max(memory[-quarter:] or [0])),
+        ],
+        "seconds until a lone wait is at most twice the usual": round(back, 1),
+        "load of the machine": round(os.getloadavg()[0], 1),
+    }
+
+
+def main() -> int:
+    """Runs the command line."""
+    parser = argparse.ArgumentParser("benchmarks.overload", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--backbone", default="efficientnet_lite0")
+    parser.add_argument("--engines", type=Path, help="a folder of converted backbones to copy")
+    asked = parser.parse_args()
+    os.environ["PENULTIMATE_BACKBONE"] = asked.backbone
+    images = Images(None, int(time.time()))
+    images.jpegs(1)
+    with TemporaryDirectory(prefix="penultimate-overload-") as folder:
+        home = Path(folder) / "home"
+        if asked.engines:
+            shutil.copytree(asked.engines, home / "cache" / "engines")
+        with servers.product(home) as server:
+            print(json.dumps(measure(server, images, asked.seconds), indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

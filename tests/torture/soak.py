@@ -1,0 +1,120 @@
+"""The same things again and again: memory and files must not grow.
+
+    python tests/torture/soak.py --cycles 1000 --predictions 100000 --record docs/reliability.json
+
+A head is learnt, answers, and is deleted; then a known image is asked about. Toy backbone: what is
+looked for is what stays behind, not time.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+ROOT = Path(__file__).parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support"), str(ROOT / "tests" / "torture")]
+
+import os
+
+from record import write_record
+
+from benchmarks.speed import homes, servers
+from benchmarks.speed.client import Clients
+from benchmarks.speed.images import Images, form_request
+from service.settings import Settings
+from service.wiring import build
+
+CLIENTS = 8
+LOOKS = 10
+"""Times that memory and files are looked at, over each half."""
+
+
+def main() -> int:
+    """Runs the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cycles", type=int, default=100)
+    parser.add_argument("--predictions", type=int, default=10_000)
+    parser.add_argument("--record", type=Path)
+    asked = parser.parse_args()
+    os.environ["PENULTIMATE_BACKBONE"] = "toy"
+    with TemporaryDirectory(prefix="penultimate-soak-") as folder:
+        said = {"date": time.strftime("%Y-%m-%d")}
+        said |= register_and_delete(Path(folder) / "in-process", asked.cycles)
+        said |= predict(Path(folder) / "served", asked.predictions)
+    print(said)
+    if asked.record is not None:
+        write_record(asked.record, "soak", said)
+    return 0
+
+
+def register_and_delete(home: Path, cycles: int) -> dict[str, object]:
+    """Registers a head, loads it, deletes it; again and again, in this process."""
+    from classifiers.head import Head
+    from service.workflows import heads as heads_workflow
+
+    product = build(Settings(home=home, backbone="toy"))
+    made: list[Head] = list(homes.made_heads(product.space, 2))
+    image = ("a.jpg", Images(None, 1).jpegs(1)[0])
+    looks = []
+    for number in range(cycles):
+        homes.register(product, made[number % 2])
+        answer(product, image)
+        heads_workflow.delete_head(product, "default", made[number % 2].card.name)
+        if number % max(1, cycles // LOOKS) == 0 or number == cycles - 1:
+            looks.append((resident_mib(os.getpid()), files_under(home)))
+    product.close()
+    return {"register and delete": cycles, **grown("register and delete", looks)}
+
+
+def answer(product: object, image: tuple[str, bytes]) -> None:
+    """Asks every head about one image, as a request does."""
+    from service.product import Upload
+    from service.workflows.predict import predict_images
+
+    predict_images(product, "default", [Upload(*image)], heads=None)
+
+
+def predict(home: Path, count: int) -> dict[str, object]:
+    """Asks a server about one known image, from several clients."""
+    product = build(Settings(home=home, backbone="toy"))
+    for head in homes.made_heads(product.space, 1):
+        homes.register(product, head)
+    product.close()
+    request = form_request("/v1/predict", Images(None, 1).jpegs(1)[0])
+    (home.parent / "request").write_bytes(request)
+    clients = Clients(str(home.parent / "request"), [len(request)])
+    looks, statuses = [], {}
+    with servers.product(home) as server:
+        for _ in range(LOOKS):
+            found = clients(server.port, CLIENTS, 0, count // LOOKS)
+            for status, number in found["statuses"].items():
+                statuses[status] = statuses.get(status, 0) + number
+            resident = sum(p.memory_info().rss for p in server.processes()) / 2**20
+            looks.append((round(resident, 1), files_under(home)))
+    return {"predictions": statuses, **grown("predictions", looks)}
+
+
+def grown(what: str, looks: list[tuple[float, int]]) -> dict[str, str]:
+    """Memory and files along the way, in words."""
+    memory, files = zip(*looks, strict=True)
+    return {
+        f"{what}, MiB": ", ".join(f"{m:.0f}" for m in memory),
+        f"{what}, files": ", ".join(map(str, files)),
+    }
+
+
+def resident_mib(pid: int) -> float:
+    """Resident memory of a process."""
+    import psutil
+
+    return float(psutil.Process(pid).memory_info().rss) / 2**20
+
+
+def files_under(home: Path) -> int:
+    """How many files there are."""
+    return sum(path.is_file() for path in home.rglob("*"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
