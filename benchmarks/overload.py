@@ -6,6 +6,7 @@ another comes. Prints what it saw as JSON.
 """
 
 import argparse
+import importlib
 import json
 import os
 import selectors
@@ -25,7 +26,7 @@ from typing import Any
 import psutil
 
 from benchmarks.speed import servers
-from benchmarks.speed.child import Child
+from benchmarks.speed.child import ROOT, Child
 from benchmarks.speed.client import HOST, Connection
 from benchmarks.speed.images import Images, form_request
 
@@ -250,6 +251,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--backbone", default="efficientnet_lite0")
     parser.add_argument("--engines", type=Path, help="a folder of converted backbones to copy")
+    parser.add_argument("--record", type=Path, help="where to write it down, beside the page")
     asked = parser.parse_args()
     os.environ["PENULTIMATE_BACKBONE"] = asked.backbone
     images = Images(None, int(time.time()))
@@ -259,7 +261,12 @@ def main() -> int:
         if asked.engines:
             shutil.copytree(asked.engines, home / "cache" / "engines")
         with servers.product(home) as server:
-            print(json.dumps(measure(server, images, asked.seconds), indent=1))
+            said = {"backbone": asked.backbone, **measure(server, images, asked.seconds)}
+    print(json.dumps(said, indent=1))
+    if asked.record is not None:
+        sys.path.insert(0, str(ROOT / "tests" / "torture"))
+        write_record = importlib.import_module("record").write_record
+        write_record(asked.record, "overload", {"date": time.strftime("%Y-%m-%d"), **said})
     return 0
 
 

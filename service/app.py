@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import bentoml
 import structlog
+from bentoml._internal.server.http import traffic
 
+from service.deadline import Deadline
 from service.leash import die_with_parent, name_as_parent
 from service.names import PROBES
 from service.settings import Settings
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger("app")
 
 name_as_parent()
+# Its own leaves a timer behind for every request, and no option leaves it out.
+traffic.TimeoutMiddleware = Deadline  # type: ignore[misc, assignment]
 settings = Settings()
 
 

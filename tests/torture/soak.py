@@ -7,27 +7,32 @@ looked for is what stays behind, not time.
 """
 
 import argparse
+import os
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support"), str(ROOT / "tests" / "torture")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "torture")]
 
-import os
+import psutil  # noqa: E402  the paths come first
+from record import write_record  # noqa: E402
 
-from record import write_record
-
-from benchmarks.speed import homes, servers
-from benchmarks.speed.client import Clients
-from benchmarks.speed.images import Images, form_request
-from service.settings import Settings
-from service.wiring import build
+from benchmarks.speed import homes, servers  # noqa: E402
+from benchmarks.speed.client import Clients  # noqa: E402
+from benchmarks.speed.images import Images, form_request  # noqa: E402
+from service.product import DEFAULT_WORKSPACE, Product, Upload  # noqa: E402
+from service.settings import Settings  # noqa: E402
+from service.wiring import build  # noqa: E402
+from service.workflows.heads import delete_head  # noqa: E402
+from service.workflows.predict import predict_images  # noqa: E402
 
 CLIENTS = 8
 LOOKS = 10
-"""Times that memory and files are looked at, over each half."""
+"""Times that memory and files are looked at."""
 
 
 def main() -> int:
@@ -48,34 +53,24 @@ def main() -> int:
     return 0
 
 
-def register_and_delete(home: Path, cycles: int) -> dict[str, object]:
-    """Registers a head, loads it, deletes it; again and again, in this process."""
-    from classifiers.head import Head
-    from service.workflows import heads as heads_workflow
-
-    product = build(Settings(home=home, backbone="toy"))
-    made: list[Head] = list(homes.made_heads(product.space, 2))
-    image = ("a.jpg", Images(None, 1).jpegs(1)[0])
+def register_and_delete(home: Path, cycles: int) -> dict[str, Any]:
+    """Registers a head, has it answer, deletes it; again and again, in this process."""
+    product: Product = build(Settings(home=home, backbone="toy"))
+    made = list(homes.made_heads(product.space, 2))
+    image = Upload("a.jpg", Images(None, 1).jpegs(1)[0])
     looks = []
     for number in range(cycles):
-        homes.register(product, made[number % 2])
-        answer(product, image)
-        heads_workflow.delete_head(product, "default", made[number % 2].card.name)
+        head = made[number % 2]
+        homes.register(product, head)
+        predict_images(product, DEFAULT_WORKSPACE, [image], heads=None)
+        delete_head(product, DEFAULT_WORKSPACE, head.card.name)
         if number % max(1, cycles // LOOKS) == 0 or number == cycles - 1:
-            looks.append((resident_mib(os.getpid()), files_under(home)))
+            looks.append((psutil.Process().memory_info().rss / 2**20, files_under(home)))
     product.close()
-    return {"register and delete": cycles, **grown("register and delete", looks)}
+    return {"register and delete, cycles": cycles, **grown("register and delete", looks)}
 
 
-def answer(product: object, image: tuple[str, bytes]) -> None:
-    """Asks every head about one image, as a request does."""
-    from service.product import Upload
-    from service.workflows.predict import predict_images
-
-    predict_images(product, "default", [Upload(*image)], heads=None)
-
-
-def predict(home: Path, count: int) -> dict[str, object]:
+def predict(home: Path, count: int) -> dict[str, Any]:
     """Asks a server about one known image, from several clients."""
     product = build(Settings(home=home, backbone="toy"))
     for head in homes.made_heads(product.space, 1):
@@ -84,15 +79,14 @@ def predict(home: Path, count: int) -> dict[str, object]:
     request = form_request("/v1/predict", Images(None, 1).jpegs(1)[0])
     (home.parent / "request").write_bytes(request)
     clients = Clients(str(home.parent / "request"), [len(request)])
-    looks, statuses = [], {}
+    looks, statuses = [], Counter[str]()
     with servers.product(home) as server:
         for _ in range(LOOKS):
             found = clients(server.port, CLIENTS, 0, count // LOOKS)
-            for status, number in found["statuses"].items():
-                statuses[status] = statuses.get(status, 0) + number
+            statuses.update(found["statuses"])
             resident = sum(p.memory_info().rss for p in server.processes()) / 2**20
-            looks.append((round(resident, 1), files_under(home)))
-    return {"predictions": statuses, **grown("predictions", looks)}
+            looks.append((resident, files_under(home)))
+    return {"predictions": dict(statuses), **grown("predictions", looks)}
 
 
 def grown(what: str, looks: list[tuple[float, int]]) -> dict[str, str]:
@@ -102,13 +96,6 @@ def grown(what: str, looks: list[tuple[float, int]]) -> dict[str, str]:
         f"{what}, MiB": ", ".join(f"{m:.0f}" for m in memory),
         f"{what}, files": ", ".join(map(str, files)),
     }
-
-
-def resident_mib(pid: int) -> float:
-    """Resident memory of a process."""
-    import psutil
-
-    return float(psutil.Process(pid).memory_info().rss) / 2**20
 
 
 def files_under(home: Path) -> int:

@@ -1,0 +1,76 @@
+"""A request that takes too long is told so, and nothing is left of one that did not."""
+
+import asyncio
+import gc
+from typing import Any
+
+import pytest
+
+from service.deadline import Deadline
+
+HTTP = {"type": "http"}
+
+
+def ask(app: Any, timeout: float) -> list[dict[str, Any]]:
+    """The messages that one request is answered with."""
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b""}
+
+    asyncio.run(Deadline(app, timeout)(HTTP, receive, send))
+    return sent
+
+
+async def prompt(_: Any, __: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def test_who_takes_too_long_is_told_so() -> None:
+    async def slow(*_: Any) -> None:
+        await asyncio.sleep(30)
+
+    assert [message.get("status") for message in ask(slow, 0.05)] == [504, None]
+
+
+def test_an_answer_that_has_begun_may_take_as_long_as_it_likes() -> None:
+    async def long(_: Any, __: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await asyncio.sleep(0.2)
+        await send({"type": "http.response.body", "body": b""})
+
+    assert [message.get("status") for message in ask(long, 0.05)] == [200, None]
+
+
+def test_what_the_application_raises_is_raised_at_once() -> None:
+    async def broken(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        ask(broken, 30)
+
+
+def test_no_timer_is_left_of_requests_that_were_answered() -> None:
+    async def run() -> int:
+        async def ignore(*_: Any) -> Any:
+            return None
+
+        for _ in range(300):
+            await Deadline(prompt, 300)(HTTP, ignore, ignore)
+        gc.collect()
+        scheduled = asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]
+        return sum(not timer.cancelled() for timer in scheduled)
+
+    assert asyncio.run(run()) == 0
+
+
+def test_the_service_uses_it_and_not_bentomls_own() -> None:
+    from service.app import Penultimate
+
+    used = [middleware.cls for middleware in Penultimate.to_asgi().user_middleware]
+    assert Deadline in used
+    assert "TimeoutMiddleware" not in [middleware.__name__ for middleware in used]
