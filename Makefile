@@ -7,9 +7,12 @@ TOOLS := .venv-tools/bin
 TOOLED := .venv-tools/.installed
 ROUNDS ?= 100
 INPUTS ?= 100000
+SECONDS ?= 600
+CYCLES ?= 1000
+PREDICTIONS ?= 100000
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test lint types tests torture fuzz bench docs lock sbom audit clean
+.PHONY: help install run demo test lint types tests torture fuzz overload bench docs lock sbom audit clean
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -48,6 +51,10 @@ torture: $(INSTALLED) ## kill the service ROUNDS times under load, and record it
 
 fuzz: $(INSTALLED) ## give every reader INPUTS damaged inputs, and record it
 	$(BIN)/python tests/torture/fuzz_readers.py --inputs $(INPUTS) --record docs/reliability.json
+
+overload: $(INSTALLED) ## ask a server for five times what it can do, then for the same again and again
+	$(BIN)/python -m benchmarks.overload --seconds $(SECONDS) --record docs/reliability.json
+	$(BIN)/python tests/torture/soak.py --cycles $(CYCLES) --predictions $(PREDICTIONS) --record docs/reliability.json
 
 bench: $(INSTALLED) ## measure the product beside rivals, and write docs/performance.md
 	$(BIN)/python -m benchmarks.speed --page docs/performance.md

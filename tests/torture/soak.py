@@ -24,7 +24,8 @@ from record import write_record  # noqa: E402
 from benchmarks.speed import homes, servers  # noqa: E402
 from benchmarks.speed.client import Clients  # noqa: E402
 from benchmarks.speed.images import Images, form_request  # noqa: E402
-from service.product import DEFAULT_WORKSPACE, Product, Upload  # noqa: E402
+from service.names import DEFAULT_WORKSPACE  # noqa: E402
+from service.product import Product, Upload  # noqa: E402
 from service.settings import Settings  # noqa: E402
 from service.wiring import build  # noqa: E402
 from service.workflows.heads import delete_head  # noqa: E402
@@ -47,7 +48,7 @@ def main() -> int:
         said = {"date": time.strftime("%Y-%m-%d")}
         said |= register_and_delete(Path(folder) / "in-process", asked.cycles)
         said |= predict(Path(folder) / "served", asked.predictions)
-    print(said)
+    print(said)  # noqa: T201  a command
     if asked.record is not None:
         write_record(asked.record, "soak", said)
     return 0
