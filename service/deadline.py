@@ -1,8 +1,8 @@
 """How long a request may wait for its answer to begin. Knows no routes and no product.
 
-BentoML's own middleware for this leaves a timer behind for every request, also of those answered
-long since: at a thousand requests a second and five minutes each, 240 MB of them. It offers no
-option to leave it out, so this one is put in its place.
+BentoML's own middleware for this leaves a timer behind for every request, until its time is over:
+with a thousand answers or refusals a second, five minutes of them are hundreds of megabytes. It
+offers no option to leave it out, so this one is put in its place.
 """
 
 import asyncio

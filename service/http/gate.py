@@ -27,8 +27,7 @@ _SMOOTHING = 0.05
 _FIRST_GUESS_S = 0.05
 
 ANSWERS = frozenset({"/v1/predict", "/v1/embed", "/v1/search"})
-"""What is asked often enough for the way through the framework to count: it takes a refusal four
-times as long as the refusal itself."""
+"""What is asked often enough for a refusal's way through the framework to count."""
 
 
 class Gate:
