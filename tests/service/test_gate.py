@@ -75,7 +75,7 @@ def test_a_refusal_does_not_go_through_the_framework(
 ) -> None:
     async def run() -> Any:
         busy = [asyncio.create_task(http._send(*asking(n))) for n in range(THREADS + WAITING)]
-        while http.app.state.gates.answers._inside < THREADS + WAITING:
+        while http.app.state.gates.answers._inside < THREADS + WAITING:  # noqa: ASYNC110  tells nobody
             await asyncio.sleep(0.01)
         with monkeypatch.context() as patched:
             patched.setattr(Gate, "place", None)
