@@ -12,6 +12,7 @@ have a label, its sets hold it as often as stated. Grades: what lies between two
 in it too. Numbers: as far to both sides as out-of-fold answers were off.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, inf
 
@@ -77,6 +78,19 @@ class SetRule:
         """
         inside = np.asarray(p >= np.array(self.thresholds))
         return filled(inside) if ordered else inside
+
+    def left(
+        self, classes: Sequence[str], answer: Sequence[float], *, ordered: bool = False
+    ) -> list[str]:
+        """Return the labels in the set of one image, as `members`, without an array."""
+        limits = self.thresholds
+        if len(limits) == 1:
+            limits *= len(classes)
+        inside = [p >= limit for p, limit in zip(answer, limits, strict=True)]
+        if ordered and True in inside:
+            first, last = inside.index(True), len(inside) - inside[::-1].index(True)
+            return list(classes[first:last])
+        return [name for name, is_in in zip(classes, inside, strict=True) if is_in]
 
 
 def filled(inside: Bool) -> Bool:

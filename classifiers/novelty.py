@@ -5,10 +5,14 @@ the rest: probabilistic PCA, Tipping and Bishop (1999), as fits hundreds of rows
 columns. Distances become p-values by comparing them with those of training images held out of
 their own fit (inductive conformal anomaly detection, Laxhammar and Falkman 2015), so that a stated
 share of images of the same kind raises a false alarm.
+
+Mean and directions are kept in one byte a number: a served head is mostly these. The held-out
+distances are measured with what was rounded, so that the share of alarms stays as stated.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -17,9 +21,11 @@ from pydantic import with_config
 
 from classifiers.linear import reduce_columns
 from classifiers.strict import STRICT
+from classifiers.usualness import distances_of, p_value
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
+Int8 = npt.NDArray[np.int8]
 Int64 = npt.NDArray[np.int64]
 
 MAX_DIRECTIONS = 32
@@ -29,6 +35,9 @@ KEPT_VARIANCE = 0.8
 FOLDS = 10
 KEPT_DISTANCES = 512
 """Held-out distances kept to compare with; quantiles of them where there were more."""
+
+_MOST_STEPS = 127
+_SURELY_POSITIVE = 1 - 1e-6
 
 
 @with_config(STRICT)
@@ -40,27 +49,49 @@ class NoveltySize:
     distances: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Novelty:
     """What images of the learnt kind look like.
 
     Args:
-        mean: float32 (dim,).
-        directions: float32 (n_directions, dim), each scaled by what its variance adds to the
-            distance.
+        rows: int8 (1 + n_directions, dim), in steps: the mean, and below it the directions, each
+            scaled by what its variance adds to the distance.
+        steps: float64 (1 + n_directions,), what one step of each row is.
         residual: 1 / variance of every other direction.
         distances: float64 (n_kept,), ascending: distances of training images held out.
     """
 
-    mean: Float32
-    directions: Float32
+    rows: Int8
+    steps: Float64
     residual: float
     distances: Float64
 
     @property
     def size(self) -> NoveltySize:
         """How large the arrays are."""
-        return NoveltySize(len(self.directions), len(self.distances))
+        return NoveltySize(len(self.rows) - 1, len(self.distances))
+
+    @property
+    def mean(self) -> Float64:
+        """The middle of the kind: float64 (dim,)."""
+        return np.asarray(self.steps[0] * self.rows[0])
+
+    @property
+    def directions(self) -> Float64:
+        """Directions in which the kind varies more: float64 (n_directions, dim)."""
+        return np.asarray(self.steps[1:, np.newaxis] * self.rows[1:])
+
+    @cached_property
+    def numbers(self) -> Float64:
+        """What `usualness` needs beside the rows: float64 (2 + 2 * n_directions + 1,).
+
+        The residual, the squared length of the mean and its step; then of each direction its step
+        and how far the mean lies along it.
+        """
+        # Products of whole numbers: their sums are exact, whoever adds them up in which order.
+        along = self.rows.astype(np.float64) @ self.rows[0] * self.steps * self.steps[0]
+        of_directions = np.column_stack((self.steps[1:], along[1:])).reshape(-1)
+        return np.concatenate(([self.residual, along[0], self.steps[0]], of_directions))
 
     def distance(self, units: Float32) -> Float64:
         """Squared Mahalanobis distance.
@@ -71,10 +102,9 @@ class Novelty:
         Returns:
             float64 (n_images,), higher is stranger.
         """
-        centred = units - self.mean
-        outside = self.residual * np.einsum("ij,ij->i", centred, centred, dtype=np.float64)
-        inside = centred @ self.directions.T
-        return np.asarray(outside - np.einsum("ij,ij->i", inside, inside, dtype=np.float64))
+        found = np.empty(len(units))
+        distances_of(self.rows, self.numbers, np.ascontiguousarray(units, np.float32), found)
+        return found
 
     def p_value(self, units: Float32) -> Float64:
         """How usual images are: the share of held-out training images at least as strange.
@@ -86,15 +116,14 @@ class Novelty:
             float64 (n_images,), in (0, 1]; small is strange. Under 0.05 for about 5 % of new
             images of the learnt kind.
         """
-        n = len(self.distances)
-        stranger = n - np.searchsorted(self.distances, self.distance(units), side="left")
-        return np.asarray((1 + stranger) / (n + 1))
+        found = self.distance(units).tolist()
+        return np.array([p_value(self.distances, distance) for distance in found], np.float64)
 
     def to_arrays(self) -> dict[str, npt.NDArray[np.generic]]:
         """As plain arrays."""
         return {
-            "mean": self.mean,
-            "directions": self.directions,
+            "rows": self.rows,
+            "steps": self.steps,
             "distances": self.distances,
             "residual": np.array([self.residual], np.float64),
         }
@@ -102,16 +131,16 @@ class Novelty:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[np.generic]]) -> Self:
         """Read what `to_arrays` gave; raises ValueError where shapes or values do not fit."""
-        mean = np.asarray(arrays["mean"], np.float32)
-        directions = np.asarray(arrays["directions"], np.float32)
+        rows = np.asarray(arrays["rows"], np.int8)
+        steps = np.asarray(arrays["steps"], np.float64)
         distances = np.asarray(arrays["distances"], np.float64)
         residual = np.asarray(arrays["residual"], np.float64)
-        shapes = (mean.ndim, directions.ndim, distances.ndim, residual.shape)
-        if shapes != (1, 2, 1, (1,)) or directions.shape[1] != len(mean):
+        shapes = (rows.ndim, steps.shape, distances.ndim, residual.shape)
+        if shapes != (2, rows.shape[:1], 1, (1,)) or not len(rows):
             raise ValueError("the novelty arrays do not fit together")
-        if not all(np.isfinite(a).all() for a in (mean, directions, distances, residual)):
+        if not all(np.isfinite(a).all() for a in (steps, distances, residual)):
             raise ValueError("the novelty arrays must be finite")
-        return cls(mean, directions, float(residual[0]), distances)
+        return cls(rows, steps, float(residual[0]), distances)
 
 
 def unit_rows(vectors: Float32) -> Float32:
@@ -146,7 +175,7 @@ def fit_novelty(units: Float32, groups: Int64 | None = None, seed: int = 0) -> N
         shares = (np.arange(KEPT_DISTANCES) + 0.5) / KEPT_DISTANCES
         ascending = np.quantile(ascending, shares)
     whole = _fit(units)
-    return Novelty(whole.mean, whole.directions, whole.residual, ascending)
+    return Novelty(whole.rows, whole.steps, whole.residual, ascending)
 
 
 def _fit(units: Float32) -> Novelty:
@@ -161,12 +190,22 @@ def _fit(units: Float32) -> Novelty:
     small = max((total - float(variances[:kept].sum())) / (dim - kept), 1e-9)
     large = np.maximum(variances[:kept], small)
     scale = np.sqrt(np.maximum(1 / small - 1 / large, 0.0))
-    return Novelty(
-        mean.astype(np.float32),
-        (found.back[:, :kept] * scale).T.astype(np.float32),
-        1 / small,
-        np.empty(0),
-    )
+    rows, steps = _in_steps(np.vstack((mean, (found.back[:, :kept] * scale).T)))
+    steps[1:] *= _shrunk(steps[1:, np.newaxis] * rows[1:], 1 / small)
+    return Novelty(rows, steps, 1 / small, np.empty(0))
+
+
+def _in_steps(vectors: Float64) -> tuple[Int8, Float64]:
+    """Round each row to whole steps of its own: a 127th of its largest number."""
+    largest = np.abs(vectors).max(axis=1)
+    steps = np.where(largest > 0, largest / _MOST_STEPS, 1.0)
+    return np.rint(vectors / steps[:, np.newaxis]).astype(np.int8), steps
+
+
+def _shrunk(directions: Float64, residual: float) -> float:
+    """What rounded directions are multiplied by, so that no distance can become negative."""
+    energy = np.linalg.eigvalsh(directions @ directions.T)[-1] if len(directions) else 0.0
+    return float(np.sqrt(min(1.0, _SURELY_POSITIVE * residual / max(energy, 1e-300))))
 
 
 def _directions_kept(variances: Float64, total: float, n: int) -> int:

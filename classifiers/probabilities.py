@@ -152,23 +152,20 @@ def mix(linear: Any, intercepts: Any, factors: Any, heads: Any, scaled: Any, sco
     """Turn the raw scores of trees into the scores of heads, in place.
 
     Args:
-        linear: float32 (all outputs * width,), of all heads.
+        linear: float32 (all outputs, width), of all heads.
         intercepts: float64 (all outputs,), of all heads.
         factors: float64 (all outputs,), what raw scores are multiplied by.
-        heads: int64 (n_heads, 9), as `walk` takes them, then the first linear output of each.
+        heads: int64 (n_heads, 18), as `packed` writes it.
         scaled: float32 (n_scalings, n_rows, width).
         scores: float64 (n_rows, outputs of the heads asked), raw scores at first.
     """
-    width = scaled.shape[2]
     parts = np.empty(max(1, scores.shape[1]))
     for row in range(scores.shape[0]):
         for head in range(heads.shape[0]):
             n_outputs, first_output, first = heads[head, 4], heads[head, 5], heads[head, 7]
-            weights = linear[first * width : (first + n_outputs) * width]
             x = scaled[heads[head, 6], row]
-            own = parts[:n_outputs]
-            wide = weights.reshape(n_outputs, width)
-            add_linear(x, wide, intercepts[first : first + n_outputs], own)
+            own, stop = parts[:n_outputs], first + n_outputs
+            add_linear(x, linear[first:stop], intercepts[first:stop], own)
             for output in range(n_outputs):
                 place = first_output + output
                 scores[row, place] = own[output] + factors[first + output] * scores[row, place]

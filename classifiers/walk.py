@@ -64,8 +64,7 @@ def walk(splits: Any, leaves: Any, roots: Any, heads: Any, scaled: Any, raw: Any
         splits: `SPLIT` (n_splits,), of all heads.
         leaves: float64 (n_leaves,), of all heads.
         roots: int32 (n_trees,), of all heads.
-        heads: int64 (n_heads, 7): first split, first leaf, first root, trees, outputs, first
-            column of `raw`, which of `scaled` it looks at.
+        heads: int64 (n_heads, 18), as `packed` writes it.
         scaled: float32 (n_scalings, n_rows, width).
         raw: float64 (n_rows, outputs of all heads), zero at first.
     """

@@ -1,20 +1,39 @@
 """The heads that answer: loaded once, packed, and checked against the catalog at every request."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 from threading import Lock
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from classifiers.card import Card
+from classifiers.conformal import SetRule
 from classifiers.errors import SpaceMismatch
-from classifiers.forest import Forest
+from classifiers.forest import Answers, Forest, View
 from classifiers.head import Head
+from classifiers.tasks import Question
 from service.catalog import CHAMPION, Catalog, HeadEntry, Version
 from service.errors import NotFound
 from service.names import HeadReference, parse_reference
 from service.workspace import Workspace
+
+WHOLE = 8
+"""Heads kept whole beside the packed ones: those that were explained last."""
+
+AT_ONCE = 64
+"""Heads loaded in one go: whoever waits for another one waits no longer than for these."""
+
+_Key = tuple[str, int]
+
+
+class Able(NamedTuple):
+    """What a loaded head keeps beside its place in the forest: what its answers are worded from."""
+
+    slot: int
+    question: Question
+    sets: SetRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,43 +44,55 @@ class Asked:
         name: the head, as far as it could be read.
         version: which one answers, where there is one.
         dataset: what it was trained on.
-        head: itself, loaded.
-        slot: its place in the forest.
+        artefact: where it is in the zoo.
+        able: what it answers with, where it can.
         error: why it cannot answer, where it cannot.
     """
 
     name: str
     version: int | None = None
     dataset: str | None = None
-    head: Head | None = None
-    slot: int = -1
+    artefact: str = ""
+    able: Able | None = None
     error: Exception | None = None
 
-    @property
-    def card(self) -> Card:
-        """What it says of itself."""
-        return self._able.card
 
-    def usualness(self, units: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        """How usual images are among those it learnt from: float64 (n_images,), a p-value.
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """The heads that a request asked for, and the forest as it was when all of them were in it.
+
+    Args:
+        asked: in the order of the request.
+        view: has all those without an error, even if one is deleted now.
+    """
+
+    asked: Sequence[Asked]
+    view: View
+
+    def answers(self, X: npt.NDArray[np.float32]) -> Answers:
+        """Every head without an error on every image, in one packed call.
 
         Args:
-            units: float32 (n_images, dim), embeddings of length 1.
+            X: float32 (n_images, width), the matrix of embeddings and stages.
         """
-        return self._able.novelty.p_value(units)
+        return self.view.ask(X, [a.able.slot for a in self.asked if a.able is not None])
 
-    def alone(self, X: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        """Its answers outside any forest: float64 (n_images, n_answers)."""
-        return self._able.answers(X)
 
-    @property
-    def _able(self) -> Head:
-        assert self.head is not None  # noqa: S101 - only heads without an error are asked
-        return self.head
+@dataclass
+class _Known:
+    """What the catalog says at one generation, and which references were found in it."""
+
+    generation: int
+    entries: dict[str, HeadEntry]
+    champions: list[str]
+    view: View
+    found: dict[str, Asked] = field(default_factory=dict)
 
 
 class ServedHeads:
     """The heads of one workspace that this process has loaded, as one packed forest.
+
+    Who asks for heads that are loaded waits for nobody who loads others.
 
     Args:
         catalog: says which heads there are.
@@ -71,41 +102,30 @@ class ServedHeads:
     def __init__(self, catalog: Catalog, workspace: Workspace) -> None:
         self._catalog = catalog
         self._workspace = workspace
-        self._lock = Lock()
-        self._generation = -1
-        self._entries: dict[str, HeadEntry] = {}
-        self._slots: dict[tuple[str, int], int] = {}
-        self._heads: dict[tuple[str, int], Head] = {}
-        self._labels: dict[tuple[str, int], dict[str, str]] = {}
-        self._forest = Forest([])
+        self._loading, self._lock = Lock(), Lock()
+        self._able: dict[_Key, Able] = {}
+        self._labels: dict[_Key, dict[str, str]] = {}
+        self._forest = Forest()
+        self._known = _Known(-1, {}, [], self._forest.view)
+        self._whole = lru_cache(WHOLE)(workspace.zoo.load)
 
-    def ask(self, references: Sequence[str] | None) -> list[Asked]:
+    def ask(self, references: Sequence[str] | None) -> Panel:
         """Finds the heads asked for, loading those not yet loaded; None asks for every champion.
 
         A head that cannot answer has its error in its own place.
         """
-        with self._lock:
-            self._refresh()
-            if references is None:
-                references = [n for n, e in self._entries.items() if CHAMPION in e.aliases]
-            return [self._find(reference) for reference in references]
+        while True:
+            known = self._current()
+            texts = known.champions if references is None else references
+            new = [text for text in dict.fromkeys(texts) if text not in known.found]
+            failed = self._find(known, new) if new else {}
+            if failed is not None:
+                asked = [known.found.get(text) or failed[text] for text in texts]
+                return Panel(asked, known.view)
 
-    def answers(
-        self, X: npt.NDArray[np.float32], asked: Sequence[Asked]
-    ) -> list[npt.NDArray[np.float64]]:
-        """Every asked head on every image, in one packed call.
-
-        Args:
-            X: float32 (n_images, width), the matrix of embeddings and stages.
-            asked: heads without an error.
-
-        Returns:
-            For each head, float64 (n_images, n_answers).
-        """
-        try:
-            return self._forest.answers(X, [a.slot for a in asked])
-        except KeyError:  # one was deleted since it was found; this request may still have it
-            return [a.alone(X) for a in asked]
+    def whole(self, asked: Asked) -> Head:
+        """A head with all that it has; raises as `Zoo.load`."""
+        return self._whole(asked.artefact)
 
     def training_labels(self, asked: Asked) -> dict[str, str]:
         """Digest → label of the images that a head was trained on."""
@@ -116,60 +136,104 @@ class ServedHeads:
                 self._labels[key] = self._catalog.heads.training_labels(self._workspace.name, *key)
             return self._labels[key]
 
-    def _refresh(self) -> None:
+    def _current(self) -> _Known:
         generation = self._catalog.heads.generation()
-        if generation == self._generation:
-            return
+        known = self._known
+        if generation == known.generation:
+            return known
+        with self._lock:
+            if generation != self._known.generation:
+                self._known = self._refreshed(generation)
+            return self._known
+
+    def _refreshed(self, generation: int) -> _Known:
         entries = self._catalog.heads.entries(self._workspace.name)
-        self._entries = {e.name: e for e in entries}
         self._labels.clear()
         alive = {(v.head, v.version) for e in entries for v in e.versions}
-        for key in set(self._slots) - alive:
-            self._forest.remove(self._slots.pop(key))
-            del self._heads[key]
-        self._generation = generation
+        gone = [key for key in self._able if key not in alive]
+        self._forest.remove(*(self._able.pop(key).slot for key in gone))
+        champions = [e.name for e in entries if CHAMPION in e.aliases]
+        return _Known(generation, {e.name: e for e in entries}, champions, self._forest.view)
 
-    def _find(self, text: str) -> Asked:
-        try:
-            version = self._version(parse_reference(text))
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with one head stays in its place
-            return Asked(text, error=error)
-        try:
-            return self._loaded(version)
-        except Exception as error:  # noqa: BLE001 - the same
-            return Asked(version.head, version.version, version.dataset, error=error)
+    def _find(self, known: _Known, texts: Sequence[str]) -> dict[str, Asked] | None:
+        """Find heads, and keep what was found for the next time.
 
-    def _version(self, reference: HeadReference) -> Version:
-        entry = self._entries.get(reference.name)
-        if entry is None:
-            raise NotFound("head", reference.name, hint="GET /v1/heads lists those there are.")
-        number = reference.version
-        if number is None:
-            alias = reference.alias or CHAMPION
-            number = entry.aliases.get(alias)
-            if number is None:
-                raise NotFound(
-                    "alias",
-                    f"{entry.name}@{alias}",
-                    hint=f"PUT /v1/heads/{entry.name}/aliases/{alias} makes it.",
-                )
-        found = next((v for v in entry.versions if v.version == number), None)
-        if found is None:
-            raise NotFound(
-                "version",
-                f"{entry.name}@{number}",
-                hint=f"GET /v1/heads/{entry.name} lists its versions.",
-            )
-        return found
+        Returns:
+            Those that cannot answer, by reference; None if the catalog has changed meanwhile.
+        """
+        versions: dict[str, Version] = {}
+        failed: dict[str, Asked] = {}
+        for text in texts:
+            try:
+                versions[text] = _version(known.entries, parse_reference(text))
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with one head stays in its place
+                failed[text] = Asked(text, error=error)
+        unique = {_key(version): version for version in versions.values()}
+        errors = self._load(known, list(unique.values()))
+        with self._lock:
+            if known is not self._known:
+                return None
+            for text, version in versions.items():
+                about = (version.head, version.version, version.dataset, version.artefact)
+                able = self._able.get(_key(version))
+                if able is None:
+                    failed[text] = Asked(*about, error=errors.get(_key(version)))
+                else:
+                    known.found[text] = Asked(*about, able)
+            known.view = self._forest.view
+        return failed
 
-    def _loaded(self, version: Version) -> Asked:
+    def _load(self, known: _Known, versions: Sequence[Version]) -> dict[_Key, Exception]:
+        """Load those that are not loaded; return why some cannot be."""
+        errors: dict[_Key, Exception] = {}
+        for start in range(0, len(versions), AT_ONCE):
+            with self._loading:
+                heads: dict[_Key, Head] = {}
+                for version in versions[start : start + AT_ONCE]:
+                    try:
+                        if _key(version) not in self._able:
+                            heads[_key(version)] = self._read(version)
+                    except Exception as error:  # noqa: BLE001 - it stays in the place of its head
+                        errors[_key(version)] = error
+                with self._lock:
+                    if known is self._known:
+                        slots = self._forest.extend(heads.values())
+                        for (key, head), slot in zip(heads.items(), slots, strict=True):
+                            self._able[key] = Able(slot, head.card.question, head.card.sets)
+        return errors
+
+    def _read(self, version: Version) -> Head:
         if version.space_id != self._workspace.space.id:
             raise SpaceMismatch(version.space_id, self._workspace.space.id)
-        key = (version.head, version.version)
-        if key not in self._slots:
-            head = self._workspace.zoo.load(version.artefact)
-            self._slots[key] = self._forest.add(head)
-            self._heads[key] = head
-        return Asked(
-            version.head, version.version, version.dataset, self._heads[key], self._slots[key]
+        head = self._workspace.zoo.load(version.artefact)
+        if (head.card.space_id, head.card.width) != (version.space_id, self._workspace.space.width):
+            raise SpaceMismatch(version.space_id, head.card.space_id)
+        return head
+
+
+def _key(version: Version) -> _Key:
+    return version.head, version.version
+
+
+def _version(entries: Mapping[str, HeadEntry], reference: HeadReference) -> Version:
+    entry = entries.get(reference.name)
+    if entry is None:
+        raise NotFound("head", reference.name, hint="GET /v1/heads lists those there are.")
+    number = reference.version
+    if number is None:
+        alias = reference.alias or CHAMPION
+        number = entry.aliases.get(alias)
+        if number is None:
+            raise NotFound(
+                "alias",
+                f"{entry.name}@{alias}",
+                hint=f"PUT /v1/heads/{entry.name}/aliases/{alias} makes it.",
+            )
+    found = next((v for v in entry.versions if v.version == number), None)
+    if found is None:
+        raise NotFound(
+            "version",
+            f"{entry.name}@{number}",
+            hint=f"GET /v1/heads/{entry.name} lists its versions.",
         )
+    return found

@@ -30,7 +30,7 @@ class Kernel:
         of = space(Path(engines))
         self._heads = list(made_heads(of, heads))
         self._forest = Forest(self._heads)
-        self._slots = list(self._forest.heads)
+        self._slots = self._forest.slots
         generator = np.random.default_rng(1)
         images = np.abs(generator.standard_normal((64, 1, of.width)))
         self._images: list[npt.NDArray[np.float32]] = list(images.astype(np.float32))

@@ -40,6 +40,7 @@ def check_number(images: int, heads: int) -> None:
 
 def add_explanations(
     product: Product,
+    workspace: str,
     asked: Sequence[Asked],
     upload: Upload,
     embedded: Embedded,
@@ -49,6 +50,7 @@ def add_explanations(
 
     Args:
         product: everything that is wired.
+        workspace: whose heads.
         asked: the heads, in the order of the predictions.
         upload: the image.
         embedded: its vectors, which the predictions were made from.
@@ -64,8 +66,9 @@ def add_explanations(
         row = embedded.row
         for prediction, one in zip(result["predictions"], asked, strict=True):
             prediction["explanation"] = None
-            if one.head is not None and one.card.task in EXPLAINED:
-                found = _explanation(one.head, product.space, row, maps)
+            if one.able is not None and one.able.question.task in EXPLAINED:
+                head = product.served(workspace).whole(one)
+                found = _explanation(head, product.space, row, maps)
                 prediction["explanation"] = {**found, "crop": crop}
 
 

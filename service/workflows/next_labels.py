@@ -124,7 +124,8 @@ def _vectors(place: Workspace, images: Sequence[Labelled]) -> tuple[list[Labelle
 
 def _entry(head: Head, answers: _Answers, rank: int, one: Candidate) -> dict[str, Any]:
     image = answers.images[one.row]
-    (said,) = say(head.card, answers.answers[[one.row]])
+    card = head.card
+    said = say(card.question, card.sets, answers.answers[one.row].tolist())
     usual = float(answers.usualness[one.row])
     unlike = usual <= ALARM_RATE
     return {

@@ -1,25 +1,23 @@
 """Images in, every asked head's answer out, at the cost of one look at each image."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from classifiers.card import Card
-from classifiers.novelty import unit_rows
+from classifiers.conformal import SetRule
+from classifiers.tasks import Question
 from features.embedder import Embedded
 from features.errors import UnknownDigest
 from features.keys import Vectors
 from service.errors import NothingAnswered
 from service.problems import problem
 from service.product import Product, Upload
-from service.serving import Asked, ServedHeads
+from service.serving import Asked, Panel
 from service.workflows.explain import add_explanations, check_number
 from service.workspace import Workspace
 
 Answer = dict[str, Any]
-Float64 = npt.NDArray[np.float64]
 
 ALARM_RATE = 0.05
 """Share of images of the learnt kind that are called unlike it by mistake."""
@@ -56,9 +54,9 @@ def predict_images(
         Overloaded: too much work is waiting.
     """
     place = product.workspaces[workspace]
-    asked = product.served(workspace).ask(heads)
+    panel = product.served(workspace).ask(heads)
     if explain:
-        check_number(len(images), len(asked))
+        check_number(len(images), len(panel.asked))
     embedded = product.embedder.embed(
         [(u.filename, u.data) for u in images],
         place.store,
@@ -68,10 +66,10 @@ def predict_images(
         _entry(upload.filename, found) for upload, found in zip(images, embedded, strict=True)
     ]
     good = [found for found in embedded if isinstance(found, Embedded)]
-    answer = _answer(product, place, results, good, asked, evidence)
+    answer = _answer(product, place, results, good, panel, evidence)
     for upload, found, result in zip(images, embedded, results, strict=True):
         if explain and isinstance(found, Embedded):
-            add_explanations(product, asked, upload, found, result)
+            add_explanations(product, workspace, panel.asked, upload, found, result)
     return answer
 
 
@@ -95,8 +93,8 @@ def predict_digests(
     product.metrics.count("cache_hits", len(known))
     results = [_entry(None, f, digest=d) for d, f in zip(digests, found, strict=True)]
     good = [f for f in found if isinstance(f, Embedded)]
-    asked = product.served(workspace).ask(heads)
-    return _answer(product, place, results, good, asked, evidence)
+    panel = product.served(workspace).ask(heads)
+    return _answer(product, place, results, good, panel, evidence)
 
 
 def _entry(
@@ -120,95 +118,94 @@ def _answer(
     place: Workspace,
     results: list[dict[str, Any]],
     good: list[Embedded],
-    asked: Sequence[Asked],
+    panel: Panel,
     evidence: int,
 ) -> Answer:
-    served = product.served(place.name)
+    asked = panel.asked
     with product.metrics.timed("heads"):
-        predictions = _predictions(served, asked, good)
+        predictions = _predictions(panel, good)
     product.metrics.count("predictions", len(good) * sum(a.error is None for a in asked))
     answered = [r for r in results if r["error"] is None]
     for result, embedded, of_image in zip(answered, good, predictions, strict=True):
         result["predictions"] = of_image
         if evidence:
-            _add_evidence(product, place, served, asked, embedded, result, evidence)
+            _add_evidence(product, place, asked, embedded, result, evidence)
     answer = {"space": place.space.id, "results": results}
     if not answered or (asked and all(a.error is not None for a in asked)):
         raise NothingAnswered(answer, _problems(results, asked))
     return answer
 
 
-def _predictions(
-    served: ServedHeads, asked: Sequence[Asked], images: Sequence[Embedded]
-) -> list[list[dict[str, Any]]]:
+def _predictions(panel: Panel, images: Sequence[Embedded]) -> list[list[dict[str, Any]]]:
     if not images:
         return []
     vectors = Vectors(np.stack([i.embedding for i in images]), np.stack([i.stages for i in images]))
-    units = unit_rows(vectors.embeddings)
-    able = [a for a in asked if a.error is None]
-    tables = iter(served.answers(vectors.matrix(), able) if able else [])
-    columns = [
-        _column(a, next(tables), a.usualness(units))
-        if a.error is None
-        else [_failed(a)] * len(images)
-        for a in asked
-    ]
-    return [[column[i] for column in columns] for i in range(len(images))]
+    answers = panel.answers(vectors.matrix())
+    stops = np.cumsum(answers.sizes).tolist()
+    spans = list(zip([0, *stops], stops, strict=False))
+    rows = zip(answers.flat.tolist(), answers.usualness.tolist(), strict=True)
+    return [_of_image(panel.asked, spans, *row) for row in rows]
 
 
-def _column(asked: Asked, answers: Float64, usualness: Float64) -> list[dict[str, Any]]:
-    """What one head says of every image; answers: float64 (n_images, n_answers)."""
-    card = asked.card
-    return [
-        {
-            "head": asked.name,
-            "version": asked.version,
-            "task": card.task,
-            **one,
-            "coverage": card.sets.coverage,
-            "usualness": usual,
-            "unlike": usual <= ALARM_RATE,
-            "error": None,
-        }
-        for one, usual in zip(say(card, answers), usualness.tolist(), strict=True)
-    ]
+def _of_image(
+    asked: Sequence[Asked],
+    spans: Sequence[tuple[int, int]],
+    answers: list[float],
+    usualness: list[float],
+) -> list[dict[str, Any]]:
+    """What every head says of one image: plain Python, for there may be thousands of heads."""
+    able = zip(spans, usualness, strict=True)
+    found = []
+    for one in asked:
+        if one.able is None:
+            found.append(_failed(one))
+            continue
+        (start, stop), usual = next(able)
+        _, question, sets = one.able
+        found.append(
+            {
+                "head": one.name,
+                "version": one.version,
+                "task": question.task,
+                **say(question, sets, answers[start:stop]),
+                "coverage": sets.coverage,
+                "usualness": usual,
+                "unlike": usual <= ALARM_RATE,
+                "error": None,
+            }
+        )
+    return found
 
 
-def say(card: Card, answers: Float64) -> Iterator[dict[str, Any]]:
-    """What a head's answers are in words, image by image: what depends on its task."""
-    return _numbers(card, answers) if card.question.is_number else _labels(card, answers)
+def say(question: Question, sets: SetRule, answer: list[float]) -> dict[str, Any]:
+    """What a head's answer to one image is in words: what depends on its task."""
+    if question.is_number:
+        return _number(question, sets.margin, answer)
+    left = sets.left(question.classes, answer, ordered=question.task == "ordinal")
+    said: dict[str, Any] = {
+        "label": question.label_of(answer),
+        "probabilities": dict(zip(question.classes, answer, strict=True)),
+        "set": left,
+    }
+    if question.exclusive:
+        said["abstains"] = len(left) != 1
+        return said
+    likely = question.likely(answer)
+    # A label that can be neither asserted nor ruled out is one it does not know of.
+    return {**said, "abstains": left != likely, "labels": likely}
 
 
-def _labels(card: Card, p: Float64) -> Iterator[dict[str, Any]]:
-    question, classes = card.question, card.classes
-    members = card.sets.members(p, ordered=card.task == "ordinal").tolist()
-    for row, inside in zip(p.tolist(), members, strict=True):
-        left = [label for label, is_in in zip(classes, inside, strict=True) if is_in]
-        said: dict[str, Any] = {
-            "label": question.label_of(row),
-            "probabilities": dict(zip(classes, row, strict=True)),
-            "set": left,
-        }
-        if question.exclusive:
-            yield {**said, "abstains": len(left) != 1}
-        else:
-            likely = question.likely(row)
-            # A label that can be neither asserted nor ruled out is one it does not know of.
-            yield {**said, "abstains": left != likely, "labels": likely}
-
-
-def _numbers(card: Card, values: Float64) -> Iterator[dict[str, Any]]:
-    margin = card.sets.margin
-    for (value,) in values.tolist():
-        yield {
-            "label": card.question.label_of([value]),
-            "probabilities": {},
-            "set": [],
-            "abstains": margin is None,
-            "value": value,
-            "low": None if margin is None else value - margin,
-            "high": None if margin is None else value + margin,
-        }
+def _number(question: Question, margin: float | None, answer: list[float]) -> dict[str, Any]:
+    (value,) = answer
+    return {
+        "label": question.label_of(answer),
+        "probabilities": {},
+        "set": [],
+        "abstains": margin is None,
+        "value": value,
+        "low": None if margin is None else value - margin,
+        "high": None if margin is None else value + margin,
+    }
 
 
 def _failed(asked: Asked) -> dict[str, Any]:
@@ -231,12 +228,12 @@ def _failed(asked: Asked) -> dict[str, Any]:
 def _add_evidence(
     product: Product,
     place: Workspace,
-    served: ServedHeads,
     asked: Sequence[Asked],
     embedded: Embedded,
     result: dict[str, Any],
     k: int,
 ) -> None:
+    served = product.served(place.name)
     for prediction, head in zip(result["predictions"], asked, strict=True):
         if head.error is not None:
             continue

@@ -96,8 +96,8 @@ def test_a_head_survives_its_files_and_the_forest_to_the_bit(task: str) -> None:
     assert again.to_files() == head.to_files()
     forest = Forest([small_head(), head, small_head(("a", "b", "c"))])
     assert forest.raw(X)[1].tobytes() == head.raw(X).tobytes()
-    assert forest.answers(X)[1].tobytes() == head.answers(X).tobytes()
-    assert forest.answers(X, [1])[0].tobytes() == again.answers(X).tobytes()
+    assert forest.ask(X).by_head[1].tobytes() == head.answers(X).tobytes()
+    assert forest.ask(X, [1]).by_head[0].tobytes() == again.answers(X).tobytes()
 
 
 @pytest.mark.parametrize("task", TASKS)

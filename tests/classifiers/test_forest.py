@@ -63,8 +63,8 @@ class Comings(RuleBasedStateMachine):
     @invariant()
     def everybody_answers(self) -> None:
         assert len(self.forest) == len(self.there)
-        assert self.forest.heads == self.there
-        found = zip(self.forest.raw(X), self.forest.answers(X), strict=True)
+        assert self.forest.slots == list(self.there)
+        found = zip(self.forest.raw(X), self.forest.ask(X).by_head, strict=True)
         for (raw, p), head in zip(found, self.there.values(), strict=True):
             assert raw.tobytes() == head.raw(X).tobytes()
             assert p.tobytes() == head.answers(X).tobytes()
@@ -77,7 +77,7 @@ def test_room_is_won_back_when_most_of_it_is_dead() -> None:
     forest = Forest([small_head()] * 40)
     for slot in range(39):
         forest.remove(slot)
-    assert forest._packed.leaves.size < 4 * small_head().trees.leaves.size
+    assert forest._packed.parts.leaves.size < 4 * small_head().trees.leaves.size
     assert forest.raw(X)[0].tobytes() == small_head().raw(X).tobytes()
 
 
@@ -85,9 +85,9 @@ def test_adding_a_head_does_not_copy_the_others_each_time() -> None:
     forest = Forest()
     grown = 0
     for _ in range(200):
-        before = forest._packed.leaves
+        before = forest._packed.parts.leaves
         forest.add(small_head())
-        grown += forest._packed.leaves is not before
+        grown += forest._packed.parts.leaves is not before
     assert grown < 12
 
 
@@ -105,7 +105,7 @@ def test_a_head_of_another_space_is_refused() -> None:
 
 def test_an_empty_forest_answers_for_nobody() -> None:
     assert Forest().raw(X) == []
-    assert Forest([small_head()]).answers(X, []) == []
+    assert Forest([small_head()]).ask(X, []).by_head == []
 
 
 def test_who_asks_while_heads_come_and_go_gets_whole_answers() -> None:

@@ -145,7 +145,7 @@ def test_lightgbm_reads_nothing_until_it_is_asked() -> None:
         "names = sys.stdin.buffer.read().split(b'\\n\\n\\x00')\n"
         "files = {n.decode(): d for n, d in zip(names[::2], names[1::2])}\n"
         "forest = Forest([Head.from_files(files)])\n"
-        "forest.answers(np.zeros((1, 40), np.float32))\n"
+        "forest.ask(np.zeros((1, 40), np.float32))\n"
         "print([m for m in ('lightgbm', 'sklearn') if m in sys.modules])\n"
     )
     sent = b"\n\n\x00".join(part for name, data in FILES.items() for part in (name.encode(), data))

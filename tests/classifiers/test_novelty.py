@@ -61,7 +61,7 @@ def test_it_survives_the_way_to_disk_and_refuses_what_does_not_fit() -> None:
     x = kind(2, 50)
     assert again.p_value(x).tolist() == model.p_value(x).tolist()
     with pytest.raises(ValueError, match="fit together"):
-        Novelty.from_arrays({**arrays, "mean": arrays["mean"][:-1]})
+        Novelty.from_arrays({**arrays, "steps": arrays["steps"][:-1]})
     with pytest.raises(ValueError, match="finite"):
         Novelty.from_arrays({**arrays, "residual": np.array([np.nan])})
 

@@ -28,7 +28,7 @@ def in_a_forest(head: Head) -> tuple[Callable[[Float32], Float64], Callable[[Flo
     same_space = head.card.width == WIDTH
     forest = Forest([*others, head, *others] if same_space else [head, head])
     slot = 2 if same_space else 1
-    return lambda X: forest.raw(X, [slot])[0], lambda X: forest.answers(X, [slot])[0]
+    return lambda X: forest.raw(X, [slot])[0], lambda X: forest.ask(X, [slot]).by_head[0]
 
 
 SCORERS = pytest.mark.parametrize("score", [alone, in_a_forest])

@@ -23,7 +23,7 @@ def matrix(product: Product) -> np.ndarray[tuple[int, int], np.dtype[np.float32]
 def test_heads_are_asked_for_by_reference_and_each_error_stays_with_its_head(
     product: Product,
 ) -> None:
-    asked = product.served(W).ask(["colour", "nope", "colour@1", "colour@7", "@"])
+    asked = product.served(W).ask(["colour", "nope", "colour@1", "colour@7", "@"]).asked
     assert [(a.name, a.version) for a in asked] == [
         ("colour", 1),
         ("nope", None),
@@ -32,32 +32,34 @@ def test_heads_are_asked_for_by_reference_and_each_error_stays_with_its_head(
         ("@", None),
     ]
     assert [a.error is None for a in asked] == [True, False, True, False, False]
-    assert asked[0].slot == asked[2].slot
+    assert asked[0].able == asked[2].able
 
 
 def test_a_packed_answer_is_that_of_each_head_alone(product: Product) -> None:
     served, X = product.served(W), matrix(product)
-    asked = served.ask(None)
-    for packed, one in zip(served.answers(X, asked), asked, strict=True):
-        np.testing.assert_array_equal(packed, one.alone(X))
+    panel = served.ask(None)
+    found = panel.answers(X)
+    for number, (packed, one) in enumerate(zip(found.by_head, panel.asked, strict=True)):
+        head = served.whole(one)
+        np.testing.assert_array_equal(packed, head.answers(X))
+        np.testing.assert_array_equal(found.usualness[:, number], head.usualness(X))
         assert packed.shape == (len(X), 2)
 
 
 def test_a_head_deleted_between_finding_and_asking_still_answers(product: Product) -> None:
     served, X = product.served(W), matrix(product)
-    asked = served.ask(None)
-    before = served.answers(X, asked)
+    panel = served.ask(None)
+    before = panel.answers(X)
     heads.delete_head(product, W, "colour")
-    assert [a.name for a in served.ask(None)] == ["is-red"]
-    for was, now in zip(before, served.answers(X, asked), strict=True):
-        np.testing.assert_allclose(was, now)
+    assert [a.name for a in served.ask(None).asked] == ["is-red"]
+    np.testing.assert_array_equal(before.flat, panel.answers(X).flat)
 
 
 def test_a_head_whose_artefact_is_gone_or_damaged_has_that_error(product: Product) -> None:
     entry = product.catalog.heads.entry(W, "colour")
     zoo = product.workspaces[W].zoo
     zoo.remove(entry.versions[0].artefact)
-    broken, whole = product.served(W).ask(["colour", "is-red"])
+    broken, whole = product.served(W).ask(["colour", "is-red"]).asked
     assert broken.error is not None
     assert whole.error is None
     (answer,) = predict_images(product, W, [Upload("a", picture("red", 1))], None)["results"]

@@ -75,9 +75,7 @@ def small_head(classes: tuple[str, ...] = ("cat", "dog"), seed: int = 0) -> Head
 def head_of(booster: lightgbm.Booster, n_columns: int, n_outputs: int) -> Head:
     """Return a head around any booster, which looks at all columns as they are."""
     classes = ("no", "yes") if n_outputs == 1 else tuple(f"c{k}" for k in range(n_outputs))
-    novelty = Novelty(
-        np.zeros(n_columns, np.float32), np.zeros((0, n_columns), np.float32), 1.0, np.zeros(1)
-    )
+    novelty = Novelty(np.zeros((1, n_columns), np.int8), np.ones(1), 1.0, np.zeros(1))
     sure = Measure(value=1.0, low=0.5, high=1.0)
     card = Card(
         name="any",
