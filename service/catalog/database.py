@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Lock
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError
@@ -50,6 +51,7 @@ class Database:
             self._reader = _snapshots(self._engine) if self._file is None else self._engine
             self._writer = self._engine.execution_options(penultimate_write=True)
             self._migrate()
+            self._watch = None if self._file is None else _Watch(self._file)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -65,6 +67,16 @@ class Database:
         """
         with _translated(self.place), self._writer.begin() as connection:
             yield connection
+
+    def changes(self) -> int | None:
+        """A number that moves with every commit, whoever made it; None where there is no such one.
+
+        A twentieth of the time of a query. PostgreSQL has none.
+        """
+        if self._watch is None:
+            return None
+        with _translated(self.place):
+            return self._watch.changes()
 
     def check(self) -> list[str]:
         """What SQLite's own integrity check finds; empty where it is sound."""
@@ -112,6 +124,8 @@ class Database:
 
     def close(self) -> None:
         """Closes every connection."""
+        if self._watch is not None:
+            self._watch.close()
         self._engine.dispose()
 
     def _migrate(self) -> None:
@@ -133,6 +147,25 @@ class Database:
         if not self._engine.dialect.has_table(connection, "alembic_version"):
             return None
         return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+class _Watch:
+    """A connection that never writes: SQLite does not tell a connection of its own commits."""
+
+    def __init__(self, file: Path) -> None:
+        self._lock = Lock()
+        self._connection = sqlite3.connect(file, check_same_thread=False)
+        self._cursor = self._connection.cursor()
+
+    def changes(self) -> int:
+        with self._lock:
+            # To the last row, or it would hold on to the log as a reader does.
+            ((number,),) = self._cursor.execute("PRAGMA data_version").fetchall()
+            return int(number)
+
+    def close(self) -> None:
+        with self._lock:
+            self._connection.close()
 
 
 def _supported(text_of_url: str) -> URL:
@@ -231,7 +264,7 @@ def _translated(place: str) -> Iterator[None]:
             "A text or number in the request is one that no catalog can hold.",
             hint="Send text without control characters and numbers below two thousand million.",
         ) from error
-    except (DBAPIError, PoolTimeout) as error:
+    except (DBAPIError, PoolTimeout, sqlite3.Error) as error:
         reason = getattr(error, "orig", None) or error
         raise CatalogUnavailable(
             f"the catalog at {place} cannot be used: {reason}",

@@ -33,11 +33,18 @@ class Heads:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._seen: tuple[int | None, int] = (None, 0)
 
     def generation(self) -> int:
         """Moves at every change of any head, version or alias."""
+        changes, (seen, generation) = self._database.changes(), self._seen
+        if changes is not None and changes == seen:
+            return generation
         with self._database.read() as connection:
-            return int(connection.execute(select(registry.c.generation)).scalar() or 0)
+            generation = int(connection.execute(select(registry.c.generation)).scalar() or 0)
+        # As of before the query: a commit meanwhile is asked about again the next time.
+        self._seen = changes, generation
+        return generation
 
     def register(  # noqa: PLR0913 - a version is made of this much
         self,

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from sqlalchemy import event
 
 from service.catalog import Catalog, HeadEntry
 from service.errors import NotFound
@@ -175,6 +176,23 @@ def test_every_change_moves_the_generation_for_every_process(
     with pytest.raises(NotFound):
         catalog.heads.remove(W, "h", actor="")
     assert other.heads.generation() == seen[-1]
+
+
+def test_a_generation_that_stands_is_not_asked_for_again(
+    catalog: Catalog, register: Register, open_catalog: Callable[[], Catalog]
+) -> None:
+    """Neither by who made the last change nor by another process, whatever else is written."""
+    register()
+    other = open_catalog()
+    asked: list[object] = []
+    for one in (catalog, other):
+        if one.database.changes() is None:
+            pytest.skip("PostgreSQL has no number of changes")
+        one.heads.generation()
+        event.listen(one.database._engine, "before_cursor_execute", lambda *_: asked.append(_))
+    for one in (catalog, other):
+        one.heads.generation()
+    assert asked == []
 
 
 def test_a_registration_that_fails_leaves_no_trace(catalog: Catalog, register: Register) -> None:

@@ -209,7 +209,7 @@ def test_a_new_head_is_loaded_once_and_no_other_is_loaded_again(http: Http, work
 
 
 def test_a_request_leaves_nothing_behind(http: Http) -> None:
-    """Blocks of memory that Python holds: the same after hundred answers as after none."""
+    """Blocks of memory that Python holds: as many after hundreds of answers as before."""
 
     def answer(times: int) -> int:
         for _ in range(times):
@@ -218,8 +218,8 @@ def test_a_request_leaves_nothing_behind(http: Http) -> None:
         return sys.getallocatedblocks()
 
     known(http, RED)
-    before = answer(20)
-    assert answer(100) - before < 50
+    before = answer(500)  # the first ones fill what libraries keep for good, a little at a time
+    assert answer(200) - before < 100
 
 
 def test_what_a_server_starts_with_has_no_library_that_only_learning_needs() -> None:
