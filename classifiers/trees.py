@@ -5,15 +5,16 @@ Knows nothing of cards or files.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isinf
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
 Float64 = npt.NDArray[np.float64]
 Int32 = npt.NDArray[np.int32]
+Int64 = npt.NDArray[np.int64]
 UInt8 = npt.NDArray[np.uint8]
 
 END = "end of trees\n"
@@ -27,10 +28,17 @@ MISSING_ZERO, MISSING_NAN = 4, 8
 DEFAULT_LEFT = 2
 """Bit of a split's `decision`: a missing value goes left."""
 
-_DECISIONS = {missing + left for missing in (0, MISSING_ZERO, MISSING_NAN) for left in (0, 2)}
+_DECISIONS = [missing + left for missing in (0, MISSING_ZERO, MISSING_NAN) for left in (0, 2)]
 
-_WHOLE = re.compile(r"-?[0-9]{1,9}(?: -?[0-9]{1,9})*|")
-_REAL = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:e[+-][0-9]{1,3})?")
+
+def _lines_of(number: str) -> re.Pattern[str]:
+    """Lines of numbers with a space between them, or of none; nothing is tried twice."""
+    return re.compile(rf"(?:(?:{number}(?: {number})*+)?+\n)*+")
+
+
+_REAL = r"-?+[0-9]++(?:\.[0-9]++)?+(?:e[+-][0-9]{1,3}+)?+"
+_WHOLES, _REALS = _lines_of("-?+[0-9]{1,9}+"), _lines_of(_REAL)
+_THRESHOLDS = _lines_of(f"(?:{_REAL}|inf|nan)")
 
 
 class BadText(ValueError):
@@ -81,6 +89,9 @@ def canonical(text: str) -> str:
 def parse(text: str, n_columns: int, n_outputs: int, objective: str) -> Trees:
     """Take a canonical text apart.
 
+    Every tree has the same lines in the same order, so that all lines of one kind are checked by
+    one pattern and read in one go.
+
     Args:
         text: what `canonical` returned once.
         n_columns: how many columns the model must expect.
@@ -92,174 +103,202 @@ def parse(text: str, n_columns: int, n_outputs: int, objective: str) -> Trees:
     """
     if len(text) > MOST_CHARACTERS:
         raise BadText(f"{len(text)} characters, at most {MOST_CHARACTERS} are read")
-    lines = _Lines(text)
-    for expected in _header(n_columns, n_outputs, objective):
-        lines.expect(expected)
-    sizes = lines.whole("tree_sizes", None)
-    lines.expect("")
-    if not sizes or len(sizes) % n_outputs:
-        raise BadText(f"{len(sizes)} trees for {n_outputs} outputs")
-    trees = []
-    for number, size in enumerate(sizes):
-        start = lines.offset
-        trees.append(_read_tree(lines, number, n_columns))
-        if lines.offset - start != size:
-            raise BadText(f"tree {number} is {lines.offset - start} bytes, not {size}")
-    lines.expect(END.rstrip("\n"))
-    lines.expect_end()
+    if not text.isascii():
+        raise BadText("characters that LightGBM does not write")
+    lines = text.split("\n")
+    header = _header(n_columns, n_outputs, objective)
+    _expect(lines, 0, header)
+    n_lines = len(_KINDS)
+    sizes = _Lines(lines, len(header), 1, 1).whole("tree_sizes", None)
+    first, n_trees = len(header) + 2, len(sizes)
+    if not n_trees or n_trees % n_outputs:
+        raise BadText(f"{n_trees} trees for {n_outputs} outputs")
+    stop = first + n_trees * n_lines
+    _expect(lines, first - 1, ("",))
+    _expect(lines, stop, (END.rstrip("\n"), "", None))
+    for number, size in enumerate(sizes.tolist()):
+        start = first + number * n_lines
+        found = sum(map(len, lines[start : start + n_lines])) + n_lines
+        if found != size:
+            raise BadText(f"tree {number} is {found} bytes, not {size}")
+    trees = _read_trees(lines, first, n_trees)
+    _check_trees(trees, n_columns)
     return _join(trees, n_columns, n_outputs)
 
 
-def _header(n_columns: int, n_outputs: int, objective: str) -> Iterator[str]:
-    yield "tree"
-    yield "version=v4"
-    yield f"num_class={n_outputs}"
-    yield f"num_tree_per_iteration={n_outputs}"
-    yield "label_index=0"
-    yield f"max_feature_idx={n_columns - 1}"
-    if objective:
-        yield f"objective={objective}"
-    yield "feature_names=" + " ".join(f"Column_{column}" for column in range(n_columns))
-    yield "feature_infos=" + " ".join(["none"] * n_columns)
+@lru_cache(4)
+def _header(n_columns: int, n_outputs: int, objective: str) -> tuple[str, ...]:
+    return (
+        "tree",
+        "version=v4",
+        f"num_class={n_outputs}",
+        f"num_tree_per_iteration={n_outputs}",
+        "label_index=0",
+        f"max_feature_idx={n_columns - 1}",
+        *([f"objective={objective}"] if objective else []),
+        "feature_names=" + " ".join(f"Column_{column}" for column in range(n_columns)),
+        "feature_infos=" + " ".join(["none"] * n_columns),
+    )
+
+
+def _expect(lines: Sequence[str], start: int, expected: Sequence[str | None]) -> None:
+    """Refuse other lines than these; None is the end of the text."""
+    for place, line in enumerate(expected, start):
+        found = lines[place] if place < len(lines) else None
+        if found != line:
+            say = [what if what is None else what[:60] for what in (found, line)]
+            raise BadText(f"line {place + 1} is {say[0]!r}, not {say[1]!r}")
 
 
 class _Lines:
-    """The lines of a text, read once from the top; `offset` is where the next one starts."""
+    """Every so manieth line of a text: those of one kind, one for each tree."""
 
-    def __init__(self, text: str) -> None:
-        if not text.isascii():
-            raise BadText("characters that LightGBM does not write")
-        self._lines = text.split("\n")
-        self._next = 0
-        self.offset = 0
+    def __init__(self, lines: Sequence[str], first: int, step: int, count: int) -> None:
+        self._lines = lines[first : first + step * count : step]
+        self._first, self._step = first, step
 
-    def read(self) -> str:
-        if self._next == len(self._lines):
-            raise BadText("the text ends too early")
-        line = self._lines[self._next]
-        self._next += 1
-        self.offset += len(line) + 1
-        return line
+    def are(self, expected: Sequence[str]) -> None:
+        """Refuse other lines than these."""
+        if self._lines != expected:
+            pairs = zip(self._lines, expected, strict=True)
+            number = next(n for n, (line, other) in enumerate(pairs) if line != other)
+            raise self._bad(number, f"is {self._lines[number][:60]!r}, not {expected[number]!r}")
 
-    def expect(self, expected: str) -> None:
-        line = self.read()
-        if line != expected:
-            raise BadText(f"line {self._next} is {line[:60]!r}, not {expected[:60]!r}")
+    def whole(self, key: str, counts: Int64 | None) -> Int64:
+        """Return the whole numbers of all lines; each must have so many, if it is known."""
+        return np.asarray(self._read(key, _WHOLES, np.int64, counts))
 
-    def expect_end(self) -> None:
-        self.expect("")
-        if self._next != len(self._lines):
-            raise BadText(f"text after line {self._next}")
-
-    def value(self, key: str) -> str:
-        name, found, value = self.read().partition("=")
-        if name != key or not found:
-            raise BadText(f"line {self._next} is {name[:60]!r}, not {key!r}")
-        return value
-
-    def whole(self, key: str, length: int | None) -> list[int]:
-        value = self.value(key)
-        if not _WHOLE.fullmatch(value):
-            raise BadText(f"line {self._next}: {key} is not whole numbers")
-        found = [int(word) for word in value.split()]
-        self._check_length(key, len(found), length)
+    def reals(self, key: str, counts: Int64) -> Float64:
+        """Return the finite numbers of all lines."""
+        found = np.asarray(self._read(key, _REALS, np.float64, counts))
+        if not np.isfinite(found).all():
+            raise BadText(f"{key} is not finite")
         return found
 
-    def thresholds(self, key: str, length: int) -> list[float]:
-        # A split that parts missing values from all others has such a threshold.
-        return self.reals(key, length, besides=("inf", "nan"))
+    def thresholds(self, key: str, counts: Int64) -> Float64:
+        """Return numbers: a split that parts missing values from all others has no finite one."""
+        return np.asarray(self._read(key, _THRESHOLDS, np.float64, counts))
 
-    def reals(self, key: str, length: int, besides: tuple[str, ...] = ()) -> list[float]:
-        value = self.value(key)
-        words = value.split(" ") if value else []
-        for word in words:
-            if not _REAL.fullmatch(word) and word not in besides:
-                raise BadText(f"line {self._next}: {key} is not numbers")
-        found = [float(word) for word in words]
-        if not besides and any(map(isinf, found)):
-            raise BadText(f"line {self._next}: {key} is not finite")
-        self._check_length(key, len(found), length)
-        return found
+    def _read(
+        self, key: str, pattern: re.Pattern[str], dtype: type[np.generic], counts: Int64 | None
+    ) -> npt.NDArray[np.generic]:
+        values = [line.removeprefix(f"{key}=") for line in self._lines]
+        lengths = len(key) + 1
+        for number, (line, value) in enumerate(zip(self._lines, values, strict=True)):
+            if len(line) - len(value) != lengths:
+                raise self._bad(number, f"is {line[:60]!r}, not {key!r}")
+        joined = "\n".join((*values, ""))
+        if not pattern.fullmatch(joined):
+            strange = (n for n, value in enumerate(values) if not pattern.fullmatch(f"{value}\n"))
+            raise self._bad(next(strange), f"{key} is not numbers")
+        found = [value.count(" ") + 1 if value else 0 for value in values]
+        if counts is not None and found != counts.tolist():
+            number = next(n for n, count in enumerate(found) if count != counts[n])
+            raise self._bad(number, f"{key} has {found[number]} numbers, not {counts[number]}")
+        # Lenient, but it is shown nothing that the pattern has not passed.
+        return np.fromstring(joined, dtype, sep=" ")
 
-    def _check_length(self, key: str, found: int, expected: int | None) -> None:
-        if expected is not None and found != expected:
-            raise BadText(f"line {self._next}: {key} has {found} numbers, not {expected}")
+    def _bad(self, number: int, what: str) -> BadText:
+        return BadText(f"line {self._first + number * self._step + 1}: {what}")
 
 
 @dataclass(frozen=True, slots=True)
-class _Tree:
-    column: list[int]
-    threshold: list[float]
-    decision: list[int]
-    left: list[int]
-    right: list[int]
-    leaves: list[float]
+class _Found:
+    """All trees, one after the other; children are places within their own tree."""
+
+    n_splits: Int64
+    column: Int64
+    threshold: Float64
+    decision: Int64
+    left: Int64
+    right: Int64
+    leaves: Float64
 
 
-def _read_tree(lines: _Lines, number: int, n_columns: int) -> _Tree:
-    lines.expect(f"Tree={number}")
-    (n_leaves,) = lines.whole("num_leaves", 1)
-    if n_leaves < 1:
-        raise BadText(f"tree {number} has {n_leaves} leaves")
+_KINDS = (
+    *("Tree", "num_leaves", "num_cat", "split_feature", "split_gain", "threshold"),
+    *("decision_type", "left_child", "right_child", "leaf_value", "leaf_weight", "leaf_count"),
+    *("internal_value", "internal_weight", "internal_count", "is_linear", "shrinkage", "", ""),
+)
+"""The lines of a tree, by their keys."""
+
+
+def _read_trees(lines: Sequence[str], first: int, n_trees: int) -> _Found:
+    of = {
+        kind: _Lines(lines, first + place, len(_KINDS), n_trees)
+        for place, kind in enumerate(_KINDS)
+    }
+    one = np.ones(n_trees, np.int64)
+    of["Tree"].are([f"Tree={number}" for number in range(n_trees)])
+    for kind, line in (("num_cat", "num_cat=0"), ("is_linear", "is_linear=0"), ("", "")):
+        of[kind].are([line] * n_trees)
+    _Lines(lines, first + len(_KINDS) - 2, len(_KINDS), n_trees).are([""] * n_trees)
+    n_leaves = of["num_leaves"].whole("num_leaves", one)
+    if n_leaves.min() < 1:
+        raise BadText(f"tree {int(n_leaves.argmin())} has {n_leaves.min()} leaves")
     n_splits = n_leaves - 1
-    lines.expect("num_cat=0")
-    column = lines.whole("split_feature", n_splits)
-    lines.reals("split_gain", n_splits)
-    threshold = lines.thresholds("threshold", n_splits)
-    decision = lines.whole("decision_type", n_splits)
-    left = lines.whole("left_child", n_splits)
-    right = lines.whole("right_child", n_splits)
-    leaves = lines.reals("leaf_value", n_leaves)
-    lines.reals("leaf_weight", 1 if n_leaves == 1 else n_leaves)
-    lines.whole("leaf_count", n_leaves)
-    lines.reals("internal_value", n_splits)
-    lines.reals("internal_weight", n_splits)
-    lines.whole("internal_count", n_splits)
-    lines.expect("is_linear=0")
-    lines.reals("shrinkage", 1)
-    lines.expect("")
-    lines.expect("")
-    tree = _Tree(column, threshold, decision, left, right, leaves)
-    _check_tree(tree, number, n_columns)
-    return tree
+    for kind in ("split_gain", "internal_value", "internal_weight"):
+        of[kind].reals(kind, n_splits)
+    of["leaf_weight"].reals("leaf_weight", n_leaves)
+    of["leaf_count"].whole("leaf_count", n_leaves)
+    of["internal_count"].whole("internal_count", n_splits)
+    of["shrinkage"].reals("shrinkage", one)
+    return _Found(
+        n_splits,
+        of["split_feature"].whole("split_feature", n_splits),
+        of["threshold"].thresholds("threshold", n_splits),
+        of["decision_type"].whole("decision_type", n_splits),
+        of["left_child"].whole("left_child", n_splits),
+        of["right_child"].whole("right_child", n_splits),
+        of["leaf_value"].reals("leaf_value", n_leaves),
+    )
 
 
-def _check_tree(tree: _Tree, number: int, n_columns: int) -> None:
-    """Refuse what is no binary tree over the columns, or splits in a way we do not know."""
-    n_splits = len(tree.column)
-    if any(not 0 <= column < n_columns for column in tree.column):
-        raise BadText(f"tree {number} looks at a column outside 0..{n_columns - 1}")
-    if any(decision not in _DECISIONS for decision in tree.decision):
-        raise BadText(f"tree {number} has a split that is not numerical")
+def _check_trees(trees: _Found, n_columns: int) -> None:
+    """Refuse what are no binary trees over the columns, or split in a way we do not know."""
+    n_splits = trees.n_splits
+    tree = np.repeat(np.arange(len(n_splits)), n_splits)
+    own = np.arange(len(tree)) - np.repeat(np.cumsum(n_splits) - n_splits, n_splits)
+
+    def refuse(bad: npt.NDArray[np.bool_], why: str) -> None:
+        if bad.any():
+            raise BadText(f"tree {tree[bad.argmax()]} {why}")
+
+    strange = (trees.column < 0) | (trees.column >= n_columns)
+    refuse(strange, f"looks at a column outside 0..{n_columns - 1}")
+    refuse(~np.isin(trees.decision, _DECISIONS), "has a split that is not numerical")
     # Every place but the root is somebody's child once, and children come after their parents:
     # then a walk from the root ends at a leaf.
-    places = [*range(-n_splits - 1, 0), *range(1, n_splits)]
-    if n_splits and sorted(tree.left + tree.right) != places:
-        raise BadText(f"tree {number} is not a tree")
-    for split, children in enumerate(zip(tree.left, tree.right, strict=True)):
-        if any(0 <= child <= split for child in children):
-            raise BadText(f"tree {number} turns back on itself")
+    for children in (trees.left, trees.right):
+        outside = (children < ~n_splits[tree]) | (children >= n_splits[tree])
+        refuse(outside | (children == 0), "is not a tree")
+        refuse((children >= 0) & (children <= own), "turns back on itself")
+    left, right = (_within_all(children, n_splits) for children in (trees.left, trees.right))
+    places = np.sort(np.concatenate((left, right)))
+    doubled = places[1:][places[1:] == places[:-1]]
+    if len(doubled):
+        raise BadText(f"place {doubled[0]} is not a tree's: two splits lead there")
 
 
-def _join(trees: Sequence[_Tree], n_columns: int, n_outputs: int) -> Trees:
-    splits, leaves = 0, 0
-    roots: list[int] = []
-    left: list[int] = []
-    right: list[int] = []
-    for tree in trees:
-        roots.append(splits if tree.column else ~leaves)
-        for places, children in ((left, tree.left), (right, tree.right)):
-            places += [child + splits if child >= 0 else ~(~child + leaves) for child in children]
-        splits += len(tree.column)
-        leaves += len(tree.leaves)
+def _within_all(children: Int64, n_splits: Int64) -> Int64:
+    """Turn places within each tree into places among the splits and leaves of all trees."""
+    first_split = np.repeat(np.cumsum(n_splits) - n_splits, n_splits)
+    first_leaf = first_split + np.repeat(np.arange(len(n_splits)), n_splits)
+    return np.where(children >= 0, children + first_split, children - first_leaf)
+
+
+def _join(trees: _Found, n_columns: int, n_outputs: int) -> Trees:
+    n_splits = trees.n_splits
+    first_split = np.cumsum(n_splits) - n_splits
+    first_leaf = first_split + np.arange(len(n_splits))
     return Trees(
         n_columns,
         n_outputs,
-        np.array(roots, np.int32),
-        np.array([column for tree in trees for column in tree.column], np.int32),
-        np.array([threshold for tree in trees for threshold in tree.threshold], np.float64),
-        np.array([decision for tree in trees for decision in tree.decision], np.uint8),
-        np.array(left, np.int32),
-        np.array(right, np.int32),
-        np.array([leaf for tree in trees for leaf in tree.leaves], np.float64),
+        np.where(n_splits > 0, first_split, ~first_leaf).astype(np.int32),
+        trees.column.astype(np.int32),
+        trees.threshold,
+        trees.decision.astype(np.uint8),
+        _within_all(trees.left, n_splits).astype(np.int32),
+        _within_all(trees.right, n_splits).astype(np.int32),
+        trees.leaves,
     )
