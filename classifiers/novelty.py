@@ -199,7 +199,7 @@ def _in_steps(vectors: Float64) -> tuple[Int8, Float64]:
     """Round each row to whole steps of its own: a 127th of its largest number."""
     largest = np.abs(vectors).max(axis=1)
     steps = np.where(largest > 0, largest / _MOST_STEPS, 1.0)
-    return np.rint(vectors / steps[:, np.newaxis]).astype(np.int8), steps
+    return np.rint(vectors / steps[:, np.newaxis]).astype(np.int8, order="C"), steps
 
 
 def _shrunk(directions: Float64, residual: float) -> float:

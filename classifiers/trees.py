@@ -7,7 +7,7 @@ Knows nothing of cards or files.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -31,14 +31,16 @@ DEFAULT_LEFT = 2
 _DECISIONS = [missing + left for missing in (0, MISSING_ZERO, MISSING_NAN) for left in (0, 2)]
 
 
-def _lines_of(number: str) -> re.Pattern[str]:
-    """Lines of numbers with a space between them, or of none; nothing is tried twice."""
-    return re.compile(rf"(?:(?:{number}(?: {number})*+)?+\n)*+")
-
-
+_WHOLE = r"-?+[0-9]{1,9}+"
 _REAL = r"-?+[0-9]++(?:\.[0-9]++)?+(?:e[+-][0-9]{1,3}+)?+"
-_WHOLES, _REALS = _lines_of("-?+[0-9]{1,9}+"), _lines_of(_REAL)
-_THRESHOLDS = _lines_of(f"(?:{_REAL}|inf|nan)")
+_SURELY_FINITE = r"-?+[0-9]{1,20}+(?:\.[0-9]{1,40}+)?+(?:e(?:-[0-9]{1,3}+|\+[0-9]{1,2}+))?+"
+_THRESHOLD = f"(?:{_REAL}|inf|nan)"
+
+
+@cache
+def _lines_of(key: str, number: str) -> re.Pattern[str]:
+    """Lines of a key and numbers with a space between them, or none; nothing is tried twice."""
+    return re.compile(rf"(?:{key}=(?:{number}(?: {number})*+)?+\n)*+")
 
 
 class BadText(ValueError):
@@ -101,10 +103,8 @@ def parse(text: str, n_columns: int, n_outputs: int, objective: str) -> Trees:
     Raises:
         BadText: if one line is not as LightGBM writes it, or the trees are not trees.
     """
-    if len(text) > MOST_CHARACTERS:
-        raise BadText(f"{len(text)} characters, at most {MOST_CHARACTERS} are read")
-    if not text.isascii():
-        raise BadText("characters that LightGBM does not write")
+    if len(text) > MOST_CHARACTERS or not text.isascii():
+        raise BadText("too long, or characters that LightGBM does not write")
     lines = text.split("\n")
     header = _header(n_columns, n_outputs, objective)
     _expect(lines, 0, header)
@@ -118,8 +118,7 @@ def parse(text: str, n_columns: int, n_outputs: int, objective: str) -> Trees:
     _expect(lines, stop, (END.rstrip("\n"), "", None))
     for number, size in enumerate(sizes.tolist()):
         start = first + number * n_lines
-        found = sum(map(len, lines[start : start + n_lines])) + n_lines
-        if found != size:
+        if (found := sum(map(len, lines[start : start + n_lines])) + n_lines) != size:
             raise BadText(f"tree {number} is {found} bytes, not {size}")
     trees = _read_trees(lines, first, n_trees)
     _check_trees(trees, n_columns)
@@ -160,46 +159,39 @@ class _Lines:
     def are(self, expected: Sequence[str]) -> None:
         """Refuse other lines than these."""
         if self._lines != expected:
-            pairs = zip(self._lines, expected, strict=True)
-            number = next(n for n, (line, other) in enumerate(pairs) if line != other)
-            raise self._bad(number, f"is {self._lines[number][:60]!r}, not {expected[number]!r}")
+            pairs = enumerate(zip(self._lines, expected, strict=True))
+            raise self._bad(*next((n, f"not {b!r}") for n, (a, b) in pairs if a != b))
 
     def whole(self, key: str, counts: Int64 | None) -> Int64:
         """Return the whole numbers of all lines; each must have so many, if it is known."""
-        return np.asarray(self._read(key, _WHOLES, np.int64, counts))
+        return np.asarray(self._read(key, _WHOLE, np.int64, counts))
 
-    def reals(self, key: str, counts: Int64) -> Float64:
-        """Return the finite numbers of all lines."""
-        found = np.asarray(self._read(key, _REALS, np.float64, counts))
-        if not np.isfinite(found).all():
-            raise BadText(f"{key} is not finite")
-        return found
-
-    def thresholds(self, key: str, counts: Int64) -> Float64:
-        """Return numbers: a split that parts missing values from all others has no finite one."""
-        return np.asarray(self._read(key, _THRESHOLDS, np.float64, counts))
+    def reals(self, key: str, number: str, counts: Int64) -> Float64:
+        """Return the numbers of all lines."""
+        return np.asarray(self._read(key, number, np.float64, counts))
 
     def _read(
-        self, key: str, pattern: re.Pattern[str], dtype: type[np.generic], counts: Int64 | None
+        self, key: str, number: str, dtype: type[np.generic], counts: Int64 | None
     ) -> npt.NDArray[np.generic]:
-        values = [line.removeprefix(f"{key}=") for line in self._lines]
-        lengths = len(key) + 1
-        for number, (line, value) in enumerate(zip(self._lines, values, strict=True)):
-            if len(line) - len(value) != lengths:
-                raise self._bad(number, f"is {line[:60]!r}, not {key!r}")
-        joined = "\n".join((*values, ""))
+        text = self.check(key, number, counts).strip()
+        # Lenient, but shown nothing that the pattern has not passed; of no text it makes a number.
+        return np.fromstring(text, dtype, sep=" ") if text else np.zeros(0, dtype)
+
+    def check(self, key: str, number: str, counts: Int64 | None) -> str:
+        """Refuse what are not lines of so many numbers; return the numbers."""
+        joined, pattern = "\n".join((*self._lines, "")), _lines_of(key, number)
         if not pattern.fullmatch(joined):
-            strange = (n for n, value in enumerate(values) if not pattern.fullmatch(f"{value}\n"))
-            raise self._bad(next(strange), f"{key} is not numbers")
-        found = [value.count(" ") + 1 if value else 0 for value in values]
+            bad = (n for n, line in enumerate(self._lines) if not pattern.fullmatch(f"{line}\n"))
+            raise self._bad(next(bad), f"not {key} and numbers")
+        found = [line.count(" ") + (line[-1] != "=") for line in self._lines]
         if counts is not None and found != counts.tolist():
-            number = next(n for n, count in enumerate(found) if count != counts[n])
-            raise self._bad(number, f"{key} has {found[number]} numbers, not {counts[number]}")
-        # Lenient, but it is shown nothing that the pattern has not passed.
-        return np.fromstring(joined, dtype, sep=" ")
+            place = next(n for n, count in enumerate(found) if count != counts[n])
+            raise self._bad(place, f"{key} has {found[place]} numbers, not {counts[place]}")
+        return joined.replace(f"{key}=", "")
 
     def _bad(self, number: int, what: str) -> BadText:
-        return BadText(f"line {self._first + number * self._step + 1}: {what}")
+        line = self._lines[number][:60]
+        return BadText(f"line {self._first + number * self._step + 1} is {line!r}: {what}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,20 +229,21 @@ def _read_trees(lines: Sequence[str], first: int, n_trees: int) -> _Found:
     if n_leaves.min() < 1:
         raise BadText(f"tree {int(n_leaves.argmin())} has {n_leaves.min()} leaves")
     n_splits = n_leaves - 1
+    # What follows LightGBM reads to explain and nobody to predict: it is checked, and left.
     for kind in ("split_gain", "internal_value", "internal_weight"):
-        of[kind].reals(kind, n_splits)
-    of["leaf_weight"].reals("leaf_weight", n_leaves)
-    of["leaf_count"].whole("leaf_count", n_leaves)
-    of["internal_count"].whole("internal_count", n_splits)
-    of["shrinkage"].reals("shrinkage", one)
+        of[kind].check(kind, _SURELY_FINITE, n_splits)
+    of["leaf_weight"].check("leaf_weight", _SURELY_FINITE, n_leaves)
+    of["shrinkage"].check("shrinkage", _SURELY_FINITE, one)
+    of["leaf_count"].check("leaf_count", _WHOLE, n_leaves)
+    of["internal_count"].check("internal_count", _WHOLE, n_splits)
     return _Found(
         n_splits,
         of["split_feature"].whole("split_feature", n_splits),
-        of["threshold"].thresholds("threshold", n_splits),
+        of["threshold"].reals("threshold", _THRESHOLD, n_splits),
         of["decision_type"].whole("decision_type", n_splits),
         of["left_child"].whole("left_child", n_splits),
         of["right_child"].whole("right_child", n_splits),
-        of["leaf_value"].reals("leaf_value", n_leaves),
+        of["leaf_value"].reals("leaf_value", _SURELY_FINITE, n_leaves),
     )
 
 

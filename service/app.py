@@ -5,6 +5,7 @@ Heavy libraries are imported by the worker that needs them, not by the parent th
 
 import gc
 import os
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import bentoml
@@ -92,6 +93,16 @@ class Penultimate:
         # What lives as long as the process is not looked through again by every collection.
         gc.collect()
         gc.freeze()
+        # Beside the service, not before it: who asks meanwhile waits for a few of them at most.
+        Thread(target=self._load_heads, name="load heads", daemon=True).start()
+
+    def _load_heads(self) -> None:
+        catalog = self.product.catalog
+        try:
+            for workspace in filter(catalog.heads.artefacts, catalog.workspaces()):
+                self.product.served(workspace).load_champions()
+        except Exception:
+            log.exception("heads are loaded when they are asked for")
 
     def __is_ready__(self) -> bool:
         """Whether requests can be answered; must not raise, for that hangs the probe."""

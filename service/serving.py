@@ -22,7 +22,7 @@ from service.workspace import Workspace
 WHOLE = 8
 """Heads kept whole beside the packed ones: those that were explained last."""
 
-AT_ONCE = 64
+AT_ONCE = 16
 """Heads loaded in one go: whoever waits for another one waits no longer than for these."""
 
 _Key = tuple[str, int]
@@ -123,6 +123,11 @@ class ServedHeads:
                 asked = [known.found.get(text) or failed[text] for text in texts]
                 return Panel(asked, known.view)
 
+    def load_champions(self) -> None:
+        """Loads what the next request may ask for, and compiles what answers it."""
+        width = self._workspace.space.width
+        self.ask(None).answers(np.zeros((1, width), np.float32))
+
     def whole(self, asked: Asked) -> Head:
         """A head with all that it has; raises as `Zoo.load`."""
         return self._whole(asked.artefact)
@@ -169,7 +174,8 @@ class ServedHeads:
             except Exception as error:  # noqa: BLE001 - whatever is wrong with one head stays in its place
                 failed[text] = Asked(text, error=error)
         unique = {_key(version): version for version in versions.values()}
-        errors = self._load(known, list(unique.values()))
+        missing = [version for key, version in unique.items() if key not in self._able]
+        errors = self._load(known, missing)
         with self._lock:
             if known is not self._known:
                 return None
@@ -184,7 +190,7 @@ class ServedHeads:
         return failed
 
     def _load(self, known: _Known, versions: Sequence[Version]) -> dict[_Key, Exception]:
-        """Load those that are not loaded; return why some cannot be."""
+        """Load those that nobody has loaded meanwhile; return why some cannot be."""
         errors: dict[_Key, Exception] = {}
         for start in range(0, len(versions), AT_ONCE):
             with self._loading:

@@ -75,7 +75,7 @@ class Memory:
     def __call__(self) -> dict[str, float]:
         """Bytes for each head: resident, and of its packed nodes alone."""
         artefacts = list(self._zoo.artefacts())
-        forest, kept = Forest(), list[Head]()
+        forest = Forest()
         # The first ones pay for libraries and pages that all share.
         early = len(artefacts) // 10
         before, packed = 0, 0
@@ -85,7 +85,6 @@ class Memory:
                 before = psutil.Process().memory_info().rss
             head = self._zoo.load(artefact)
             forest.add(head)
-            kept.append(head)
             if number >= early:
                 packed += packed_bytes(head)
         gc.collect()

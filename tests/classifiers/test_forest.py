@@ -64,10 +64,13 @@ class Comings(RuleBasedStateMachine):
     def everybody_answers(self) -> None:
         assert len(self.forest) == len(self.there)
         assert self.forest.slots == list(self.there)
-        found = zip(self.forest.raw(X), self.forest.ask(X).by_head, strict=True)
+        asked = self.forest.ask(X)
+        found = zip(self.forest.raw(X), asked.by_head, strict=True)
         for (raw, p), head in zip(found, self.there.values(), strict=True):
             assert raw.tobytes() == head.raw(X).tobytes()
             assert p.tobytes() == head.answers(X).tobytes()
+        for column, head in zip(asked.usualness.T, self.there.values(), strict=True):
+            assert column.tobytes() == head.usualness(X).tobytes()
 
 
 TestComings = Comings.TestCase

@@ -70,3 +70,20 @@ def test_identical_images_and_few_images_do_not_break_it() -> None:
     same = np.repeat(kind(1, 1), 10, axis=0)
     assert np.isfinite(fit_novelty(same).p_value(kind(2, 3))).all()
     assert np.isfinite(fit_novelty(kind(1, 3)).p_value(kind(2, 3))).all()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_distance_is_negative_however_unlike_the_directions(seed: int) -> None:
+    """Rounding must not make a direction longer than what it is taken from."""
+    rng = np.random.default_rng(seed)
+    line = rng.normal(size=(80, 1)) * rng.normal(size=DIM)
+    rows = 10 + line + 1e-5 * rng.normal(size=(80, DIM))
+    model = fit_novelty(np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32))
+    largest = np.linalg.norm(model.directions, 2) ** 2
+    assert largest < model.residual
+
+
+def test_numbers_that_are_none_are_as_strange_as_can_be() -> None:
+    model = fit_novelty(kind(1, 60))
+    (p,) = model.p_value(np.full((1, DIM), np.nan, np.float32))
+    assert p == pytest.approx(1 / 61)

@@ -1,13 +1,19 @@
 """The heads that answer are those that the catalog has, at every request and on every thread."""
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from time import monotonic, sleep
 
 import numpy as np
+import pytest
 from in_process import settings_of, teach
 from live_server import picture
 
+from classifiers.head import Head
+from classifiers.zoo import Zoo
 from service.product import Product, Upload
+from service.serving import Panel
 from service.wiring import build
 from service.workflows import heads
 from service.workflows.predict import predict_images
@@ -90,6 +96,33 @@ def test_an_alias_moved_by_another_process_counts_at_the_next_request(
     other.close()
 
 
+def test_who_asks_for_loaded_heads_waits_for_nobody_who_loads_others(
+    product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = product.served(W)
+    served.ask(["colour"])
+    begun, go_on, load = threading.Event(), threading.Event(), Zoo.load
+
+    def slow(zoo: Zoo, artefact: str) -> Head:
+        begun.set()
+        assert go_on.wait(20)
+        return load(zoo, artefact)
+
+    monkeypatch.setattr(Zoo, "load", slow)
+    loading = threading.Thread(target=served.load_champions)
+    loading.start()
+    try:
+        assert begun.wait(20)
+        assert soon(lambda: served.ask(["colour"])).asked[0].error is None
+        # A change of the catalog is seen meanwhile, and what is being loaded then is asked again.
+        heads.point(product, W, "colour", "tried", 1, "")
+        assert soon(lambda: served.ask(["colour@tried"])).asked[0].error is None
+    finally:
+        go_on.set()
+        loading.join()
+    assert [a.error for a in served.ask(None).asked] == [None, None]
+
+
 def test_answers_stay_right_while_heads_come_and_go(product: Product) -> None:
     """Ten threads ask; meanwhile aliases move and a head is deleted and read again."""
     images = [Upload(c, picture(c, 400)) for c in ("red", "green")]
@@ -118,6 +151,17 @@ def test_answers_stay_right_while_heads_come_and_go(product: Product) -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def soon(ask: Callable[[], Panel]) -> Panel:
+    """What is answered within five seconds."""
+    found: list[Panel] = []
+    threading.Thread(target=lambda: found.append(ask()), daemon=True).start()
+    until = monotonic() + 5
+    while not found and monotonic() < until:
+        sleep(0.01)
+    (panel,) = found
+    return panel
 
 
 def names(product: Product, image: Upload) -> list[str]:
