@@ -77,7 +77,7 @@ class Settings(BaseSettings):
         default=4, ge=1, description="Requests that bring images or labels, worked on at once."
     )
     max_waiting_requests: int = Field(
-        default=256,
+        default=96,
         ge=0,
         description="Requests of either kind that may wait their turn; more are answered 503.",
     )

@@ -62,7 +62,7 @@ def _judge(bench: Bench, by_batch: dict[int, Turns]) -> None:
     bench.journal.add(Finding(ROAD, says, values, unit="", target=1e-5, at_least=False))
     for space in ("bf16", "int8"):
         says = f"{space} as a space of its own"
-        bench.journal.add(Finding(ROAD, says, [], note="not built: every space is float32"))
+        bench.journal.add(Finding(ROAD, says, [], note="docs/explanation/precision.md"))
 
 
 def _difference(bench: Bench) -> float:
