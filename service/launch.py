@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from service.catalog import Catalog
 from service.errors import InvalidRequest
+from service.leash import SERVER_PID
 from service.settings import Settings
 from service.wiring import build, prepare_home
 
@@ -66,7 +67,9 @@ def environment(settings: Settings, workers: int) -> dict[str, str]:
         own["PENULTIMATE_WEIGHTS"] = str(settings.weights.absolute())
     if settings.store_uri is not None and "://" not in settings.store_uri:
         own["PENULTIMATE_STORE_URI"] = str(Path(settings.store_uri).absolute())
-    return {**os.environ, **own}
+    # What a server is started from may be another server's child; its workers are this one's.
+    inherited = {name: value for name, value in os.environ.items() if name != SERVER_PID}
+    return {**inherited, **own}
 
 
 def command(settings: Settings, listen_at: str, port: int) -> list[str]:

@@ -2,11 +2,13 @@
 
 import asyncio
 import gc
+import os
 from typing import Any
 
 import pytest
 
 from service.deadline import Deadline
+from service.leash import SERVER_PID
 
 HTTP = {"type": "http"}
 
@@ -68,7 +70,9 @@ def test_no_timer_is_left_of_requests_that_were_answered() -> None:
     assert asyncio.run(run()) == 0
 
 
-def test_the_service_uses_it_and_not_bentomls_own() -> None:
+def test_the_service_uses_it_and_not_bentomls_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The module names this process as a server's parent, which servers of other tests would heed.
+    monkeypatch.setenv(SERVER_PID, str(os.getpid()))
     from service.app import Penultimate
 
     used = [middleware.cls for middleware in Penultimate.to_asgi().user_middleware]

@@ -14,6 +14,7 @@ from service.access import operator
 from service.catalog import Catalog
 from service.errors import InvalidRequest
 from service.launch import command, environment, needs_key, prepare
+from service.leash import SERVER_PID
 from service.settings import Settings
 from service.workflows import keys
 
@@ -127,3 +128,10 @@ def test_a_server_speaks_https_and_asks_for_keys_from_the_first_one_on(
         assert secret not in log
     finally:
         server.stop()
+
+
+def test_workers_are_told_of_their_own_server_and_of_no_other(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(SERVER_PID, "1")
+    assert SERVER_PID not in environment(Settings(home=tmp_path), 1)
