@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -32,12 +33,12 @@ def _async_verb(
     return method
 
 
-class Verbs:
+class Verbs(ABC):
     """What a client can be asked; a client says how requests travel."""
 
+    @abstractmethod
     def run(self, flow: Asking[T]) -> T:
         """Sends the requests of one flow."""
-        raise NotImplementedError
 
     predict = _verb(calls.predict)
     embed = _verb(calls.embed)
@@ -75,12 +76,12 @@ class Verbs:
     ready = _verb(calls.ready)
 
 
-class AsyncVerbs:
+class AsyncVerbs(ABC):
     """What a client that does not block can be asked."""
 
+    @abstractmethod
     async def run(self, flow: Asking[T]) -> T:
         """Sends the requests of one flow."""
-        raise NotImplementedError
 
     predict = _async_verb(calls.predict)
     embed = _async_verb(calls.embed)
