@@ -1,12 +1,15 @@
 """The library of heads, and images that must go: `heads …` and `erase`. Stores nothing itself."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from service.cli import show
 from service.cli.session import AsJson, Key, Server, note, print_json, session
+
+if TYPE_CHECKING:
+    from service.client import Client
 
 app = typer.Typer(no_args_is_help=True, help="List, show, promote and delete heads.")
 
@@ -165,13 +168,8 @@ def suspects(
     key: Key = None,
 ) -> None:
     """Name training images whose label is in doubt; a low score is more suspect."""
-    from service.calls import shown_version
-
-    name, version = _reference(head)
     with session(context, server, key, as_json=as_json) as client:
-        if version is None:
-            version = shown_version(client.head(name))
-        answer = client.suspects(name, version, limit=limit)
+        answer = client.suspects(*_version_of(client, head), limit=limit)
     if as_json:
         print_json(answer)
         return
@@ -192,13 +190,8 @@ def next_to_label(
     key: Key = None,
 ) -> None:
     """Name the unlabelled images that are most worth a label; the first is worth the most."""
-    from service.calls import shown_version
-
-    name, version = _reference(head)
     with session(context, server, key, as_json=as_json) as client:
-        if version is None:
-            version = shown_version(client.head(name))
-        answer = client.next_to_label(name, version, limit=limit)
+        answer = client.next_to_label(*_version_of(client, head), limit=limit)
     if as_json:
         print_json(answer)
         return
@@ -225,11 +218,8 @@ def report(
     key: Key = None,
 ) -> None:
     """Write how good a head is, as one page of HTML for a browser or a printer."""
-    from service.calls import shown_version
-
-    name, version = _reference(head)
     with session(context, server, key) as client:
-        version = shown_version(client.head(name)) if version is None else version
+        name, version = _version_of(client, head)
         page = client.report(name, version, pictures=pictures)
     place = out or Path(f"report-{name}-{version}.html")
     place.write_text(page, "utf-8")
@@ -260,6 +250,14 @@ def erase(
     trained = [f"{h['head']}@{h['version']}" for h in answer["heads"]]
     if trained:
         typer.echo(f"Heads that learnt from it, and should learn anew: {', '.join(trained)}")
+
+
+def _version_of(client: "Client", head: str) -> tuple[str, int]:
+    """The version that `head` names, or the one that is shown where it names none."""
+    from service.calls import shown_version
+
+    name, version = _reference(head)
+    return name, shown_version(client.head(name)) if version is None else version
 
 
 def _reference(text: str) -> tuple[str, int | None]:

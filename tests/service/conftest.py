@@ -19,10 +19,15 @@ from service.product import Product
 from service.wiring import build
 from service.workflows.ingest import LabelledUpload, ingest
 
-structlog.configure(
-    # The library's default draws every traceback with its variables, which takes seconds.
-    processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()]
-)
+
+@pytest.fixture(autouse=True)
+def plain_logs() -> None:
+    """Whatever a command that ran in this process has set up."""
+    structlog.reset_defaults()
+    structlog.configure(
+        # The library's default draws every traceback with its variables, which takes seconds.
+        processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()]
+    )
 
 
 @pytest.fixture(scope="session")
