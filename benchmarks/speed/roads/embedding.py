@@ -12,6 +12,7 @@ from benchmarks.speed.measuring import Curve, Finding, Turns, median, ratio, tak
 ROAD = "embedding"
 
 EAGER, LAST = "torch eager", "torch eager, channels_last"
+PRODUCT = "as many operations, as large matrix products"
 
 CURVE = Curve(
     ROAD,
@@ -42,6 +43,13 @@ def measure(bench: Bench) -> None:
             bench.turns,
         )
         bench.keep(ROAD, "images/s", turns, CURVE.name, batch)
+    product = bench.child("rivals.peak:Product")
+    peak = taking_turns(
+        {PRODUCT: product.seconds, OURS: partial(_rate, programs[OURS], 8, images)}, bench.turns
+    )
+    bench.keep(ROAD, "images/s", peak)
+    says = "throughput, times what its operations would have as large matrix products"
+    bench.journal.add(Finding(ROAD, says, ratio(peak[OURS], peak[PRODUCT])))
     _judge(bench, by_batch)
 
 
