@@ -90,8 +90,11 @@ class Card:
         baseline: the same as `metrics`, of a logistic (for numbers: ridge) regression on the same
             folds.
         baseline_test: the same as `metrics_test`, of that regression.
-        signal: whether the head knows anything: `p_value` below 0.05.
-        p_value: one-sided, of an AUC (of regression: a Spearman correlation) this good by chance.
+        signal: whether the head knows anything: `p_value` below 0.05, and an AUC (of regression: a
+            Spearman correlation) above chance.
+        p_value: how often chance does as well: of labels dealt out at random, and learnt anew by a
+            quick stand-in of the head; at least 1 / (permutations + 1).
+        permutations: how often labels were dealt for it.
         folds: how it was evaluated.
         recipe: how it was learnt, every number set.
         shares: what each member of the mixture counts; they sum to 1.
@@ -132,6 +135,7 @@ class Card:
     baseline_test: dict[str, Measure]
     signal: bool
     p_value: float
+    permutations: int
     folds: Folds
     recipe: Recipe
     shares: dict[str, float]

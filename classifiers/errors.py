@@ -72,7 +72,8 @@ class NoSignal(ClassifierError):
         super().__init__(
             f"head {card.name!r} learnt nothing that it could show on images it had not seen: "
             f"{name} {found['value']:.2f} (95 % interval {found['low']:.2f} to "
-            f"{found['high']:.2f}, chance is {chance:.2f})",
+            f"{found['high']:.2f}, chance is {chance:.2f}), which chance may do as well "
+            f"(p = {card.p_value:.2g})",
             hint="Check the labels and add images, or allow a head without signal "
             "(allow_no_signal); its card will say so.",
         )

@@ -17,8 +17,10 @@ from classifiers.examples import Examples
 from classifiers.folds import Fold, Plan
 from classifiers.mixture import TREES, Choice, Mixture, Scores
 from classifiers.parallel import Tick, run_jobs
+from classifiers.permutation import PERMUTATIONS, permutation_p
 from classifiers.probabilities import to_answers
 from classifiers.statistics import (
+    CHANCE_AUC,
     Estimate,
     Measure,
     Pass,
@@ -33,7 +35,7 @@ Float64 = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 SIGNIFICANCE = 0.05
-"""A head has signal if chance would give its leading metric, or more, more rarely than this."""
+"""A head has signal if chance would do as well more rarely than this."""
 
 Metric = Callable[[Scored], Estimate | None]
 
@@ -50,7 +52,7 @@ METRICS: Mapping[Task, Mapping[str, Metric]] = {
         "mean_absolute_error": mean_absolute_error,
     },
 }
-"""What each task is judged by; the first one leads: its p-value says whether there is signal."""
+"""What each task is judged by; the first one leads: it says whether there is signal."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,7 +78,9 @@ class Evaluation:
         metrics: of the head, by name, the leading one first.
         label_auc: of several labels, each one's own AUC, by its name; otherwise empty.
         baseline: the same as `metrics`, of the regression.
-        p_value: one-sided, of a leading metric this good by chance.
+        p_value: how often chance does as well, by `permutation`.
+        permutations: of the labels, that say so.
+        above_chance: whether the leading metric is better than a head's that knows nothing.
         answers: float64 (n_images, n_answers), out of fold, mean over the repeats.
         choice: what the mixture of all images should be.
         scored: the head's out-of-fold answers repeat by repeat, to compare with another's.
@@ -87,6 +91,8 @@ class Evaluation:
     label_auc: dict[str, Measure]
     baseline: dict[str, Measure]
     p_value: float
+    permutations: int
+    above_chance: bool
     answers: Float64
     choice: Choice
     scored: Scored
@@ -94,8 +100,8 @@ class Evaluation:
 
     @property
     def signal(self) -> bool:
-        """Say whether the head knows anything: it is better than chance would be."""
-        return self.p_value < SIGNIFICANCE
+        """Say whether the head knows anything: it is better than chance, and not by chance."""
+        return self.above_chance and self.p_value < SIGNIFICANCE
 
 
 def evaluate(
@@ -104,6 +110,8 @@ def evaluate(
     blocks: Sequence[Block],
     plan: Plan,
     mixture: Mixture,
+    permutations: int = PERMUTATIONS,
+    seed: int = 0,
     threads: int = 1,
     report: Callable[[float], None] = lambda _: None,
 ) -> Evaluation:
@@ -114,32 +122,26 @@ def evaluate(
         blocks: side by side in their columns.
         plan: the folds.
         mixture: of these images.
+        permutations: of the labels, that tell signal from chance.
+        seed: of the permutations.
         threads: how many folds are learnt at once; the result does not depend on it.
         report: called with the share done; what it raises stops the evaluation.
     """
     jobs = [_job(examples, fold, blocks, mixture) for fold in plan.folds]
     found = run_jobs(jobs, threads, report)
-    sharing = cv_sharing(plan.n_folds, len(plan.repeats))
     n, question = len(examples), mixture.question
     repeats = [_gather(n, folds, part) for folds, part in _by_repeat(plan, found)]
-    head, opponent = [], []
-    for fold_of, scores, opposed in repeats:
-        crossed = answers_of(question, cross_fitted(scores, mixture, fold_of))
-        head.append(Pass(fold_of, crossed))
-        opponent.append(Pass(fold_of, opposed))
-
-    def judged(passes: Sequence[Pass]) -> Scored:
-        return Scored(question, examples.targets, examples.groups, tuple(passes), sharing)
-
-    scored = judged(head)
+    scored, opponent = _scored(examples, plan, mixture, repeats)
     figures = _figures(scored)
     mean = _mean([scores for _, scores, _ in repeats])
     return Evaluation(
         metrics=_measures(figures),
         label_auc=_of_each_label(scored),
-        baseline=_measures(_figures(judged(opponent))),
-        p_value=p_of(figures, question),
-        answers=np.mean([one.answers for one in head], axis=0),
+        baseline=_measures(_figures(opponent)),
+        p_value=_p_of(examples, mixture, permutations, seed),
+        permutations=permutations,
+        above_chance=_above_chance(figures, question),
+        answers=np.mean([one.answers for one in scored.passes], axis=0),
         choice=choose(mean, mixture, voters(plan.n_folds, np.arange(n))),
         scored=scored,
         repeats=tuple(
@@ -159,10 +161,9 @@ def leading(question: Question) -> str:
     return next(iter(METRICS[question.task]))
 
 
-def p_of(figures: Mapping[str, Estimate], question: Question) -> float:
-    """Return the p-value of the leading metric; 1 where it is undefined."""
+def _above_chance(figures: Mapping[str, Estimate], question: Question) -> bool:
     found = figures.get(leading(question))
-    return 1.0 if found is None else found.p_value
+    return found is not None and found.value > (0.0 if question.is_number else CHANCE_AUC)
 
 
 def measure_test(answers: Float64, examples: Examples, question: Question) -> dict[str, Measure]:
@@ -176,6 +177,9 @@ def measure_test(answers: Float64, examples: Examples, question: Question) -> di
 
 _Found = tuple[Scores, Float64]
 """Of one fold's held-out images: scores of the mixture's parts, the opponent's answers."""
+
+_Gathered = tuple[IntArray, Scores, Float64]
+"""Of one repeat: each image's fold, the parts' scores, the opponent's answers."""
 
 
 def _job(
@@ -191,6 +195,32 @@ def _job(
         return scores, opponent(Z[held_out])
 
     return run
+
+
+def _scored(
+    examples: Examples, plan: Plan, mixture: Mixture, repeats: Sequence[_Gathered]
+) -> tuple[Scored, Scored]:
+    """What the head, and what its opponent, answered out of fold."""
+    question = mixture.question
+    head = tuple(
+        Pass(fold_of, answers_of(question, cross_fitted(scores, mixture, fold_of)))
+        for fold_of, scores, _ in repeats
+    )
+    opponent = tuple(Pass(fold_of, opposed) for fold_of, _, opposed in repeats)
+    rest = (examples.targets, examples.groups)
+    sharing = cv_sharing(plan.n_folds, len(plan.repeats))
+    return Scored(question, *rest, head, sharing), Scored(question, *rest, opponent, sharing)
+
+
+def _p_of(examples: Examples, mixture: Mixture, permutations: int, seed: int) -> float:
+    return permutation_p(
+        mixture.views,
+        mixture.targets,
+        examples.groups,
+        squared=mixture.question.is_number,
+        permutations=permutations,
+        seed=seed,
+    )
 
 
 def _mean(repeats: Sequence[Scores]) -> Scores:
@@ -227,9 +257,7 @@ def _by_repeat(
         start += len(folds)
 
 
-def _gather(
-    n_images: int, folds: Sequence[Fold], found: Sequence[_Found]
-) -> tuple[IntArray, Scores, Float64]:
+def _gather(n_images: int, folds: Sequence[Fold], found: Sequence[_Found]) -> _Gathered:
     """Put what the folds of one repeat found back into the order of images."""
     fold_of = np.zeros(n_images, np.int64)
     first_scores, first_opposed = found[0]

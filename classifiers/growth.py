@@ -91,7 +91,7 @@ def measure_growth(
         threads: fits at once; the result does not depend on it.
         report: called with the share done; what it raises stops the measuring.
     """
-    if evaluation.p_value >= SURE:
+    if not evaluation.signal or evaluation.p_value >= SURE:
         return WEAK_SIGNAL if evaluation.signal else NO_SIGNAL
     count = int(np.clip(_ROWS // len(examples), _FEWEST_DRAWS, _DRAWS))
     pairs = []

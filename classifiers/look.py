@@ -20,9 +20,10 @@ from classifiers.baseline import fit_baseline
 from classifiers.blocks import Scaling, choose_blocks
 from classifiers.errors import LabelProblems, SpaceMismatch
 from classifiers.evaluation import SIGNIFICANCE
-from classifiers.examples import Examples, arrange
-from classifiers.folds import Fold, Plan, make_plan
+from classifiers.examples import Examples, arrange, digests_of
+from classifiers.folds import Fold, Plan
 from classifiers.labels import LabelSet, Problem, ask, check
+from classifiers.lesson import Copied, find_copied, keep_together
 from classifiers.linear import reduce_columns
 from classifiers.parallel import Tick, one_blas_thread, run_jobs
 from classifiers.recipe import Recipe
@@ -114,6 +115,7 @@ def look(
     blocks: Sequence[tuple[str, int, int]],
     seed: int = 0,
     threads: int = 1,
+    copied: Copied | None = None,
 ) -> Look:
     """Cross-validate the plain methods on the folds on which a head would be.
 
@@ -124,6 +126,7 @@ def look(
         blocks: (name, start, stop) of every column block of X, the penultimate vector first.
         seed: of the folds.
         threads: folds at once.
+        copied: images that are held out together; None looks for them in X.
 
     Raises:
         LabelProblems: if the label set has errors, or is not one of classes or grades, or X has
@@ -137,10 +140,14 @@ def look(
         raise SpaceMismatch(f"{len(label_set)} rows", f"{len(X)} rows")
     rows = sample(label_set)
     width = max(stop for _, _, stop in blocks)
-    train = arrange(X[rows], part(label_set, rows), question, scaling, width).train
-    chosen = recipe.complete(len(train), scaling.n_columns, question.n_outputs).to_dict()
-    groups = train.groups if train.groups_known else None
-    plan = make_plan(train.y, groups, chosen["folds"], chosen["repeats"], seed)
+    seen = part(label_set, rows)
+    train = arrange(X[rows], seen, question, scaling, width).train
+    if copied is None:
+        copied = find_copied(X[rows], seen, blocks)
+    row_of = {digest: row for row, digest in enumerate(digests_of(seen))}
+    copies = [[row_of[digest] for digest in one if digest in row_of] for one in copied]
+    complete = recipe.complete(len(train), scaling.n_columns, question.n_outputs)
+    train, plan = keep_together(train, copies, complete)
     with one_blas_thread():
         jobs = [_job(train, scaling, fold, question) for fold in plan.folds]
         found = run_jobs(jobs, threads, lambda _: None)

@@ -126,6 +126,12 @@ class Mixture:
         """The parts that look at one block each, the penultimate one first."""
         return tuple(name for name in self._parts if name != STAGES)
 
+    @property
+    def views(self) -> tuple[Float64, ...]:
+        """Rows as the penultimate vector and as all stages show them: float64 (n_images, rank)."""
+        names = (next(iter(self._parts)), STAGES)
+        return tuple(self._parts[name].reduced.rows for name in names if name in self._parts)
+
     def score(self, learnt: IntArray, held_out: IntArray, tick: Tick) -> dict[str, Float64]:
         """Fit every part on some rows, and score others: what one fold contributes to `Scores`."""
         scores: dict[str, Float64] = {}

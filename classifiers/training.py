@@ -23,11 +23,12 @@ from classifiers.growth import measure_growth
 from classifiers.head import Head
 from classifiers.judgement import Judgement, judge
 from classifiers.labels import LabelSet
-from classifiers.lesson import Lesson, prepare
+from classifiers.lesson import Copied, Lesson, prepare
 from classifiers.limits import Facts, describe_limits
 from classifiers.mixture import Mixed, Mixture
 from classifiers.novelty import NoveltySize, fit_novelty, unit_rows
 from classifiers.parallel import Tick, one_blas_thread, run_jobs
+from classifiers.permutation import FAST_PERMUTATIONS, PERMUTATIONS
 from classifiers.recipe import Recipe
 from classifiers.trees import canonical
 
@@ -98,13 +99,15 @@ def assess(
     recipe: Recipe = DEFAULT,
     progress: Progress | None = None,
     threads: int = 1,
+    copied: Copied | None = None,
 ) -> Evaluation:
     """Evaluate a head without making it; images of split "test" are not looked at.
 
-    The arguments, what is raised and the figures are those of `learn`.
+    The arguments, what is raised and the figures are those of `learn`; `copied` are images that are
+    held out together, and None looks for them in X.
     """
     tell = progress or _silent
-    lesson = _checked(X, label_set, (AUTO, ()), blocks, recipe, tell)
+    lesson = _checked(X, label_set, (AUTO, ()), blocks, recipe, tell, copied)
     with one_blas_thread():
         return _evaluate(lesson, lesson.mixture(), threads, tell)
 
@@ -134,9 +137,10 @@ def _checked(
     blocks: Sequence[tuple[str, int, int]],
     recipe: Recipe,
     tell: Progress,
+    copied: Copied | None = None,
 ) -> Lesson:
     tell("checking labels", 0.0)
-    return prepare(X, label_set, asked, blocks, recipe)
+    return prepare(X, label_set, asked, blocks, recipe, copied)
 
 
 def _evaluate(lesson: Lesson, mixture: Mixture, threads: int, tell: Progress) -> Evaluation:
@@ -145,6 +149,8 @@ def _evaluate(lesson: Lesson, mixture: Mixture, threads: int, tell: Progress) ->
         blocks=lesson.scaling.blocks,
         plan=lesson.plan,
         mixture=mixture,
+        permutations=FAST_PERMUTATIONS if lesson.recipe.report == "fast" else PERMUTATIONS,
+        seed=lesson.recipe.seed,
         threads=threads,
         report=lambda share: tell("evaluating", 0.02 + 0.63 * share),
     )
@@ -192,6 +198,7 @@ def _describe(
         baseline_test={},
         signal=evaluation.signal,
         p_value=evaluation.p_value,
+        permutations=evaluation.permutations,
         folds={
             "kind": plan.kind,
             "folds": plan.n_folds,

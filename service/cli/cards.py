@@ -51,6 +51,7 @@ def print_card(card: Mapping[str, Any]) -> None:
             show.table(("", "this head", plain), rows)
     if not card["signal"]:
         typer.echo("\nIt has learnt nothing that chance would not explain: do not rely on it.")
+    typer.echo(f"\np = {card['p_value']:.2g} by {card['permutations']} permutations of the labels.")
     _print_growth(card["growth"])
     for title, lines in (("Limits", card["limits"]), ("Warnings", card["warnings"])):
         if lines:

@@ -17,8 +17,6 @@ METRICS = {
 }
 """Metrics that are shown, in this order; the card may hold more."""
 
-SMALLEST_P = 0.001
-
 
 def figure(value: float) -> str:
     """A figure as the report writes it."""
@@ -126,7 +124,7 @@ def how_good(card: Card) -> list[str]:
 
 def verdict(card: Card) -> tuple[str, str]:
     """Whether it has learnt anything: in short, and the sentence that says why."""
-    p = f"p = {figure(card.p_value)}" if card.p_value >= SMALLEST_P else "p < 0.001"
+    p = f"p = {figure(card.p_value)}, by {card.permutations} permutations of the labels"
     if not card.signal:
         return (
             "Do not rely on it: no signal.",
@@ -199,8 +197,12 @@ DEFINITIONS = {
         "quantile, of the independent groups less the classes."
     ),
     "p": (
-        "One-sided: how often chance would give an AUC, or of numbers a Spearman correlation, this "
-        "good or better. Signal means p below 0.05."
+        "Of a permutation test. Labels are dealt out again at random, those of a group as a whole; "
+        "each time a quick stand-in of the head (ridge regression on the same vectors) learns "
+        "from them and is judged on groups that it did not learn from, by its AUC, or of numbers "
+        "by Spearman's correlation. p is (b + 1) / (m + 1), where b of m deals went as well as the "
+        "true labels (Ojala and Garriga 2010; Phipson and Smyth 2010). Signal means p below 0.05, "
+        "and a figure of the head itself above chance."
     ),
     "Cross-validation, out of fold": (
         "The images are dealt into folds, images of one group into the same fold. Each fold is "

@@ -14,6 +14,7 @@ from classifiers.difference import auc_difference
 from classifiers.errors import ClassifierError, TrainingCancelled
 from classifiers.evaluation import SIGNIFICANCE, Evaluation
 from classifiers.labels import LabelSet
+from classifiers.lesson import Copied, find_copied
 from classifiers.look import look as look_at
 from classifiers.recipe import Recipe
 from classifiers.training import assess
@@ -36,10 +37,15 @@ _EMBEDDED = 0.5
 
 @dataclass(slots=True)
 class _Trial:
-    """One backbone's row, and what it is compared by; None where it failed."""
+    """One backbone's row, and what it is compared by; None where it failed.
+
+    `copied`: the images that are held out together, the same for every backbone, since figures are
+    only comparable on the same folds. The first backbone that comes so far finds them.
+    """
 
     row: dict[str, Any]
     evaluation: Evaluation | None = None
+    copied: Copied | None = None
 
 
 def request_comparison(
@@ -86,13 +92,14 @@ def run_comparison(product: Product, job: Job, owner: str, report: Report) -> No
     seed = CompareOptions.model_validate(asked["options"]).seed
     present = product.settings.backbone
     names = list(dict.fromkeys([present, *asked["backbones"]]))
-    trials = []
+    trials: list[_Trial] = []
     for number, name in enumerate(names):
 
         def tell(stage: str, part: float, number: int = number, name: str = name) -> None:
             report(f"{name}: {stage}", (number + part) / len(names))
 
-        trials.append(_tried(product, job.workspace, labels, name, seed, tell))
+        copied = next((one.copied for one in trials if one.copied is not None), None)
+        trials.append(_tried(product, job.workspace, labels, name, seed, copied, tell))
     _compare(trials)
     result = {
         "dataset": asked["dataset"],
@@ -106,12 +113,18 @@ def run_comparison(product: Product, job: Job, owner: str, report: Report) -> No
 
 
 def _tried(
-    product: Product, workspace: str, labels: LabelSet, name: str, seed: int, tell: Report
+    product: Product,
+    workspace: str,
+    labels: LabelSet,
+    name: str,
+    seed: int,
+    copied: Copied | None,
+    tell: Report,
 ) -> _Trial:
-    trial = _Trial(_empty_row(name, present=name == product.settings.backbone))
+    trial = _Trial(_empty_row(name, present=name == product.settings.backbone), copied=copied)
     start = perf_counter()
     try:
-        trial.evaluation = _try(product, workspace, labels, trial.row, seed, tell)
+        trial.evaluation = _try(product, workspace, labels, trial, seed, tell)
     except TrainingCancelled:
         raise
     except (FeatureError, ClassifierError) as error:
@@ -124,11 +137,12 @@ def _try(
     product: Product,
     workspace: str,
     labels: LabelSet,
-    row: dict[str, Any],
+    trial: _Trial,
     seed: int,
     tell: Report,
 ) -> Evaluation:
     tell("opening", 0.0)
+    row = trial.row
     # Closed again before anything is learnt: two networks and the folds would be three's company.
     with _opened(product, row["backbone"]) as embedder:
         space = embedder.space
@@ -145,14 +159,16 @@ def _try(
         row["images_per_second"] = _pace(product, workspace, labels, embedder)
     tell("looking", _EMBEDDED)
     blocks, at_once = layout(space), threads(product.settings.threads)
-    row["look"] = described(look_at(X, labels, blocks=blocks, seed=seed, threads=at_once))
+    if trial.copied is None:
+        trial.copied = find_copied(X, labels, blocks)
+    given: dict[str, Any] = {"blocks": blocks, "threads": at_once, "copied": trial.copied}
+    row["look"] = described(look_at(X, labels, seed=seed, **given))
     evaluation = assess(
         X,
         labels,
-        blocks=blocks,
         recipe=Recipe(seed=seed),
         progress=lambda stage, part: tell(stage, _EMBEDDED + (1 - _EMBEDDED) * part),
-        threads=at_once,
+        **given,
     )
     row |= {"metrics": evaluation.metrics, "p_value": evaluation.p_value}
     return evaluation
@@ -184,7 +200,9 @@ def _compare(trials: Sequence[_Trial]) -> None:
     for trial in finished:
         assert trial.evaluation is not None  # noqa: S101 - the others are not in the list
         # The best of several is looked at: chance has had as many tries.
-        trial.row["signal"] = trial.evaluation.p_value * len(finished) < SIGNIFICANCE
+        trial.row["signal"] = (
+            trial.evaluation.signal and trial.evaluation.p_value * len(finished) < SIGNIFICANCE
+        )
         if present is not None and trial.evaluation is not present:
             trial.row["difference"] = auc_difference(
                 trial.evaluation.scored, present.scored, len(finished) - 1

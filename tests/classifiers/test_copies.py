@@ -14,8 +14,10 @@ from classifiers.copies import doubts, find_copies
 from classifiers.examples import Examples
 from classifiers.head import Head
 from classifiers.labels import LabelSet
+from classifiers.lesson import find_copied
+from classifiers.look import look
 from classifiers.recipe import Recipe
-from classifiers.training import learn
+from classifiers.training import assess, learn
 
 Float32 = npt.NDArray[np.float32]
 
@@ -152,6 +154,39 @@ def test_they_would_if_they_were_not_kept_together(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("classifiers.lesson.find_copies", lambda _: [])
     found = cards()
     assert all(card.metrics["auc"]["low"] > 0.6 and card.signal for card in found)
+
+
+def verdicts() -> list[str]:
+    drawn = [copied(seed) for seed in range(6)]
+    return [look(X, labelled(labels), blocks=LAYOUT).verdict for X, labels in drawn]
+
+
+def test_a_quick_look_keeps_copies_together_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert verdicts().count("signal") <= 1
+    monkeypatch.setattr("classifiers.lesson.find_copies", lambda _: [])
+    assert verdicts() == ["signal"] * 6
+
+
+def test_a_look_is_on_the_folds_of_the_head() -> None:
+    X, labels = copied(0)
+    seen = look(X, labelled(labels), blocks=LAYOUT).plan
+    folds = assess(X, labelled(labels), blocks=LAYOUT, recipe=Recipe(rounds=5)).repeats
+    assert seen.kind == "copies together"
+    for planned, repeat in zip(seen.repeats, folds, strict=True):
+        for number, (_, held_out) in enumerate(planned):
+            assert np.flatnonzero(repeat.fold_of == number).tolist() == held_out.tolist()
+
+
+def test_another_space_can_be_judged_on_the_copies_of_this_one() -> None:
+    X, labels = copied(0)
+    blind, label_set = different(len(X), seed=9), labelled(labels)
+    found = find_copied(X, label_set, LAYOUT)
+    assert not find_copied(blind, label_set, LAYOUT)
+    recipe = Recipe(rounds=5, repeats=1)
+    one = assess(X, label_set, blocks=LAYOUT, recipe=recipe)
+    other = assess(blind, label_set, blocks=LAYOUT, recipe=recipe, copied=found)
+    assert other.scored.groups.tolist() == one.scored.groups.tolist()
+    assert other.repeats[0].fold_of.tolist() == one.repeats[0].fold_of.tolist()
 
 
 def test_patients_who_share_an_image_are_never_apart() -> None:

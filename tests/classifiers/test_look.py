@@ -75,7 +75,7 @@ def test_groups_are_kept_together_as_for_a_head() -> None:
     patients = [f"p{number // 6}" for number in range(120)]
     labels = tuple("ab"[coin] for coin in generator.integers(0, 2, 20).repeat(6).tolist())
     own = generator.standard_normal((20, WIDTH)).repeat(6, axis=0)
-    X = (own + 0.05 * generator.standard_normal((120, WIDTH))).astype(np.float32)
+    X = (own + 0.4 * generator.standard_normal((120, WIDTH))).astype(np.float32)
     kept = look(X, LabelSet(digests(120), labels, tuple(patients)), blocks=LAYOUT)
     split = look(X, LabelSet(digests(120), labels), blocks=LAYOUT)
     assert (kept.plan.kind, kept.verdict == "signal") == ("group-wise", False)

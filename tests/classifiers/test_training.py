@@ -72,6 +72,17 @@ def test_the_card_says_what_was_done() -> None:
     assert set(card.files) == set(head.to_files()) - {"card.json"}
 
 
+def test_the_card_says_how_often_labels_were_dealt_for_its_p_value() -> None:
+    labels = alternating(("cat", "dog"), 12)
+    full, fast = (
+        taught(vectors(labels, 3.0), labels, recipe=replace(QUICK, report=report)).card
+        for report in ("full", "fast")
+    )
+    assert (full.permutations, fast.permutations) == (999, 199)
+    assert full.p_value == 0.001
+    assert fast.p_value == 0.005
+
+
 def test_the_time_is_now_unless_given() -> None:
     assert taught(EASY, CATS, created=None).card.created.endswith("Z")
 

@@ -16,6 +16,7 @@ from live_server import picture
 from typer.testing import CliRunner
 
 from classifiers.errors import ClassifierError
+from classifiers.training import assess
 from features.embedder import Embedder
 from features.errors import BackboneUnavailable
 from features.images import Limits, decode
@@ -199,6 +200,25 @@ def test_a_backbone_that_sees_more_is_clearly_better(http: Http) -> None:
     assert job.result is not None
     assert job.result["words"].startswith("parity is better than toy")
     assert Parity.closed == closed + 1, "an engine is closed when its vectors are there"
+
+
+def test_copies_are_the_same_images_for_every_backbone(
+    http: Http, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each space would find its own, and figures on different folds could not be compared."""
+    seen: list[Any] = []
+
+    def noted(X: Any, labels: Any, **given: Any) -> Any:
+        seen.append(given["copied"])
+        return assess(X, labels, **given)
+
+    monkeypatch.setattr("service.workflows.compare.assess", noted)
+    monkeypatch.setattr(
+        "service.workflows.compare.find_copied", lambda X, labels, _: ((labels.digests[:2]),)
+    )
+    compare(http, "colour", "blind")
+    assert len(seen) == 2
+    assert seen[0] is seen[1]
 
 
 def test_nobody_is_told_to_change_where_nothing_is_gained(http: Http) -> None:
