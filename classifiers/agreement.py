@@ -5,9 +5,11 @@ Statistics 9), its variance multiplied for shared images as in `statistics`, wit
 quantile. Grades get one imaginary image that is a grade off: where every grade is right, nothing
 else would say that the next one may not be.
 
-Spearman's correlation has the interval of a score test, with Bonett and Wright's variance (2000,
-Psychometrika 65). Of few images it is too small where it is nearly 1, and its interval errs to that
-side. Knows no model.
+Spearman's correlation is corrected for how few images are ranked together. Its interval is that of
+Fisher's z with Bonett and Wright's variance (2000, Psychometrika 65), r² in place of r²/2, without
+which it held the truth in 88 to 92 % of runs where that is near 1; and two neighbours of one fold
+in the wrong order, since where all are in the right one nothing else would say that the next may
+not be. Knows no model.
 """
 
 from collections.abc import Callable
@@ -15,9 +17,15 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from classifiers.statistics import CONFIDENCE, Estimate, Scored, estimate
+from classifiers.statistics import CONFIDENCE, Estimate, Scored, design_effect
 
 Float64 = npt.NDArray[np.float64]
+
+MOST_STEP = 0.5
+"""By which an imaginary mistake changes a rank correlation at most."""
+
+_NEIGHBOURS_SWAPPED = 12
+"""Over m (m² - 1): what two neighbours of m in the wrong order cost a rank correlation."""
 
 Statistic = Callable[[Float64], Float64]
 """A figure from sums over images, float64 (..., n_sums) in the order of `_sums`."""
@@ -46,29 +54,53 @@ def spearman(scored: Scored) -> Estimate | None:
 
     Ranks are those among the images held out together; folds count by their images.
     """
-    from scipy.stats import rankdata
+    from scipy.special import stdtrit
 
     n, passes = len(scored.targets), len(scored.passes)
-    influence, value, inverse_sizes = np.zeros(n), 0.0, 0.0
+    influence, value, inverse_sizes, steps = np.zeros(n), 0.0, 0.0, []
     for one in scored.passes:
         for fold in np.unique(one.fold):
             rows = np.flatnonzero(one.fold == fold)
             if rows.size < 2:  # noqa: PLR2004  one image has no rank
                 continue
-            x, y = (
-                _standard(rankdata(column[rows, 0])) for column in (scored.targets, one.answers)
-            )
-            rho = float(np.mean(x * y))
-            value += rho * rows.size / n / passes
-            influence[rows] += (x * y - rho * (x**2 + y**2) / 2) / n / passes
+            found, moved = _rank_correlation(scored.targets[rows, 0], one.answers[rows, 0])
+            value += found * rows.size / n / passes
+            influence[rows] += moved * rows.size / n / passes
             inverse_sizes += rows.size**2 / (rows.size - 1) / n**2 / passes
-    if not inverse_sizes:
+            steps.append(_NEIGHBOURS_SWAPPED / (rows.size**2 - 1) / n)
+    if not steps:
         return None
+    step = min(float(np.mean(steps)), MOST_STEP)
+    inside = float(np.clip(value, step - 1, 1 - step))
+    variance = (1 + inside**2) * inverse_sizes * n / max(1, n - 3)  # of Fisher's z
+    effect = design_effect(scored.groups, influence, (1 - inside**2) ** 2 * variance, 1.0)
+    quantile = float(stdtrit(scored.degrees, (1 + CONFIDENCE) / 2))
+    half = quantile * np.sqrt(scored.sharing * effect * variance)
+    low, high = (float(np.tanh(np.arctanh(inside) + end)) for end in (-half, half))
+    return Estimate(value, min(value, low), max(value, high))
 
-    def spread(at: float) -> float:
-        return float((1 - at**2) ** 2 * (1 + at**2 / 2) * inverse_sizes * n / max(1, n - 3))
 
-    return estimate(scored, value, influence, spread, 1.0, 0.0, lowest=-1.0)
+def _rank_correlation(truth: Float64, given: Float64) -> tuple[float, Float64]:
+    """Spearman's correlation as it would be of very many images, and what each image moves it by.
+
+    That of few images is too small by 3 (rho - tau) / (m + 1) (Hoeffding 1948, Annals of
+    Mathematical Statistics 19), tau being Kendall's; in a fold of eight, 0.93 where it is 0.97.
+    """
+    from scipy.stats import rankdata
+
+    m = len(truth)
+    x, y = (_standard(rankdata(each)) for each in (truth, given))
+    rho = float(np.mean(x * y))
+    of_rho = (x * y - rho * (x**2 + y**2) / 2) / m
+    if m < 3:  # noqa: PLR2004  two images have one rank correlation, of both kinds
+        return rho, of_rho
+    signs = ((np.sign(x - a), np.sign(y - b)) for a, b in zip(x, y, strict=True))
+    both, in_x, in_y = np.array([(s @ t, s @ s, t @ t) for s, t in signs]).T
+    agreed = both / (np.sqrt(in_x.sum() * in_y.sum()) or 1.0)
+    tau = float(agreed.sum())
+    of_tau = 2 * (agreed - tau / m)
+    corrected = ((m + 1) * rho - 3 * tau) / (m - 2)
+    return float(np.clip(corrected, -1, 1)), ((m + 1) * of_rho - 3 * of_tau) / (m - 2)
 
 
 def _sums(truth: Float64, given: Float64) -> Float64:

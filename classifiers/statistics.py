@@ -230,7 +230,6 @@ def estimate(
     chance: float,
     *,
     confidence: float = CONFIDENCE,
-    lowest: float = 0.0,
 ) -> Estimate:
     """Return a figure with the interval of all values that a score test does not reject.
 
@@ -242,23 +241,30 @@ def estimate(
         least: smallest design effect.
         chance: its value by chance.
         confidence: of the interval.
-        lowest: least possible value; the largest is 1.
     """
     from scipy.special import stdtr, stdtrit
 
-    factor = scored.sharing * _design_effect(scored.groups, influence, spread(value), least)
+    factor = scored.sharing * design_effect(scored.groups, influence, spread(value), least)
     degrees = scored.degrees
     quantile = float(stdtrit(degrees, (1 + confidence) / 2))
 
     def variance(at: float) -> float:
         return factor * spread(at)
 
-    low, high = (_edge(value, end, variance, quantile) for end in (lowest, 1.0))
+    low, high = (_edge(value, end, variance, quantile) for end in (0.0, 1.0))
     score = (value - chance) / np.sqrt(variance(chance))
     return Estimate(value, low, high, float(stdtr(degrees, -score)))
 
 
-def _design_effect(groups: IntArray, influence: Float64, spread: float, least: float) -> float:
+def design_effect(groups: IntArray, influence: Float64, spread: float, least: float) -> float:
+    """Return how much larger the variance of a figure is than if images were independent.
+
+    Args:
+        groups: int64 (n_images,).
+        influence: float64 (n_images,), by how much each image moves the figure, summing to zero.
+        spread: the figure's variance if they were independent.
+        least: what it is at least.
+    """
     _, place = np.unique(groups, return_inverse=True)
     summed = np.bincount(place, influence)
     found = float(np.sum(summed**2)) * summed.size / max(1, summed.size - 1)

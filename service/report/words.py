@@ -186,8 +186,10 @@ DEFINITIONS = {
         "as one that is one off (Cohen 1968). Mean absolute error: how far answers are off, in "
         "grades or in the unit of the numbers. R²: the share of the variance explained; a head "
         "that knows less than the mean has one below 0. Spearman: whether larger numbers get "
-        "larger answers, among images held out together. Intervals of the first three are of the "
-        "jackknife that leaves out one group at a time, with the factor for shared images below."
+        "larger answers, among images held out together, corrected for how few they are (Hoeffding "
+        "1948). Intervals of the first three are of the jackknife that leaves out one group at a "
+        "time, of the last Fisher's z (Bonett and Wright 2000), all with the factor for shared "
+        "images below."
     ),
     "Intervals of metrics": (
         "All values that a score test at 95 % would not reject. Variance of the AUC: Hanley and "
