@@ -104,8 +104,8 @@ class Card:
         sets: the rule of its prediction sets, or of its intervals.
         confusion: images out of fold, by true class (row) and likeliest class (column); empty for
             several labels and for regression.
-        growth: what more images would bring; None where that was not asked for, or cannot be told
-            of the task.
+        growth: what more images would bring to the leading metric; None where that was not asked
+            for.
         novelty: how many directions and distances tell its kind of image from others.
         lightgbm: version that learnt it.
         created: RFC 3339, UTC.

@@ -16,15 +16,20 @@ AHEAD = (1.0, 1.25, 1.5, 2.0)
 """How many times today's images the curve is drawn to."""
 
 CLOSE = 0.03
-"""AUC by which a back-test may miss."""
+"""By what a back-test may miss."""
 
 FLAT = 0.005
-"""AUC that nobody would label as many images again for."""
+"""A gain that nobody would label as many images again for."""
+
+Figure = Literal["auc", "spearman"]
+
+CALLED: Mapping[Figure, str] = {"auc": "AUC", "spearman": "rank correlation"}
+"""What the curve is of, in a sentence."""
 
 
 @with_config(STRICT)
 class Point(TypedDict):
-    """The AUC at so many images, with the interval it lies in at 95 % confidence."""
+    """The figure at so many images, with the interval it lies in at 95 % confidence."""
 
     images: int
     value: float
@@ -34,7 +39,7 @@ class Point(TypedDict):
 
 @with_config(STRICT)
 class Backtest(TypedDict):
-    """How well curves fitted on halves of the images foretold the AUC of all of them.
+    """How well curves fitted on halves of the images foretold the figure of all of them.
 
     Attributes:
         halves: that were drawn.
@@ -55,14 +60,16 @@ class Growth:
     Attributes:
         state: "curve", or why there is none: "no signal", "weak signal", "too few images".
         sentence: what to expect, or why nothing can be said.
-        measured: the AUC with fewer images, ascending; the last is today's.
+        metric: the leading metric of the task, which the curve is of: "auc" or "spearman".
+        measured: that figure with fewer images, ascending; the last is today's.
         fitted: the curve at those sizes, and at 1.25, 1.5 and 2 times today's images.
-        gain: what twice the images add to the AUC; None where nothing can be said.
+        gain: what twice the images add to it; None where nothing can be said.
         backtest: None where nothing can be said, or half the images are too few.
     """
 
     state: Literal["curve", "no signal", "weak signal", "too few images"]
     sentence: str
+    metric: Figure = "auc"
     measured: tuple[Point, ...] = ()
     fitted: tuple[Point, ...] = ()
     gain: Measure | None = None
@@ -91,16 +98,18 @@ def draw_curve(
     fewer: Mapping[float, Measure],
     shift: float,
     backtest: Backtest | None,
+    metric: Figure = "auc",
 ) -> Growth:
     """Lay the law through today's figure.
 
     Args:
         n_images: today.
-        today: AUC of the evaluation.
+        today: figure of the evaluation.
         law: of what other numbers of images change.
-        fewer: by the share of the images, the AUC of the linear members.
+        fewer: by the share of the images, the figure of the linear members.
         shift: what the whole head is better than its linear members today.
         backtest: of the same images.
+        metric: which figure it is.
     """
     shares = sorted(fewer)
     measured = [_point(n_images, share, _shifted(fewer[share], shift)) for share in shares]
@@ -109,7 +118,8 @@ def draw_curve(
     gain = Measure(value=value, low=low, high=high)
     return Growth(
         "curve",
-        _sentence(today, fitted[-1], gain, backtest),
+        _sentence(today, fitted[-1], gain, backtest, CALLED[metric]),
+        metric,
         (*measured, _point(n_images, 1.0, today)),
         tuple(fitted),
         gain,
@@ -117,17 +127,20 @@ def draw_curve(
     )
 
 
-def _sentence(today: Measure, twice: Point, gain: Measure, backtest: Backtest | None) -> str:
+def _sentence(
+    today: Measure, twice: Point, gain: Measure, backtest: Backtest | None, called: str
+) -> str:
+    one = f"{'an' if called == 'AUC' else 'a'} {called}"
     change = "would hardly change that" if gain["value"] < FLAT else "would help"
     said = (
-        f"Twice the images {change}: with {twice['images']} like these, expect an AUC of "
+        f"Twice the images {change}: with {twice['images']} like these, expect {one} of "
         f"{twice['value']:.2f} ({twice['low']:.2f} to {twice['high']:.2f}). Today's is "
         f"{today['value']:.2f}; the gain is {gain['value']:.3f} "
         f"({gain['low']:.3f} to {gain['high']:.3f})."
     )
     if backtest is not None and backtest["error"] > CLOSE:
         said += (
-            " Curves from halves of these images missed today's AUC by "
+            f" Curves from halves of these images missed today's {called} by "
             f"{backtest['error']:.2f} on average: this one may miss as much."
         )
     return said
@@ -156,6 +169,6 @@ def _shifted(measure: Measure, shift: float) -> Measure:
 
 def _point(n_images: int, times: float, measure: Measure) -> Point:
     value, low, high = (
-        round(min(1.0, max(0.0, measure[end])), 6) for end in ("value", "low", "high")
+        round(min(1.0, max(-1.0, measure[end])), 6) for end in ("value", "low", "high")
     )
     return Point(images=round(n_images * times), value=value, low=low, high=high)

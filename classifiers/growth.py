@@ -4,16 +4,18 @@ Fewer images are had by leaving some of a fold's out: whole groups, each class a
 same order, so that a smaller draw lies within a larger one. The held-out images are all scored as
 in the evaluation. Refitted are the linear members, with the shares and strengths that the folds
 chose; LightGBM would take many times as long. What fewer images take from them is taken from the
-evaluation's AUC, which stands at the curve's end, and a power law is laid through the points.
+evaluation's figure, which stands at the curve's end, and a power law is laid through the points.
 
 Back-test: within a draw, its first half is all that a user with half the images would have. A law
 is fitted to that half, learnt and scored on it alone, and asked for the whole.
+
+The figure is the task's leading metric: the AUC, or of numbers Spearman's correlation.
 
 Knows nothing of LightGBM; says nothing at all where the head may know nothing.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -25,26 +27,29 @@ from classifiers.curve import (
     TOO_FEW,
     WEAK_SIGNAL,
     Backtest,
+    Figure,
     Growth,
     draw_curve,
 )
-from classifiers.evaluation import Evaluation, Repeat, answers_of
+from classifiers.evaluation import METRICS, Evaluation, Repeat, answers_of
 from classifiers.examples import Examples
 from classifiers.folds import Plan
 from classifiers.mixture import Choice, Mixture
 from classifiers.parallel import Tick, run_jobs
 from classifiers.power_law import Law, fit_law
-from classifiers.statistics import Estimate, Pass, Scored, auc, cv_sharing
+from classifiers.statistics import Estimate, Pass, Scored, cv_sharing
 from classifiers.tasks import Question
 
 Float64 = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+Bool = npt.NDArray[np.bool_]
 
 SHARES = (0.5, 0.25, 0.125, 0.0625)
 """Of the images; the first is what the back-test stands on."""
 
 FEWEST_IMAGES = 3
-"""Of a class that are learnt from; a share that leaves fewer of one is left out."""
+"""Of a class that are learnt from, and with and without a label; a share that leaves fewer is left
+out."""
 
 FEWEST_SHARES = 2
 
@@ -84,27 +89,29 @@ def measure_growth(
 
     Args:
         mixture: of these images.
-        examples: the images; each has one class.
+        examples: the images.
         plan: the folds of the evaluation.
         evaluation: of the mixture.
         seed: of the order in which images are left out.
         threads: fits at once; the result does not depend on it.
         report: called with the share done; what it raises stops the measuring.
     """
+    question = mixture.question
+    metric: Figure = "spearman" if question.is_number else "auc"
     if not evaluation.signal or evaluation.p_value >= SURE:
-        return WEAK_SIGNAL if evaluation.signal else NO_SIGNAL
+        return replace(WEAK_SIGNAL if evaluation.signal else NO_SIGNAL, metric=metric)
     count = int(np.clip(_ROWS // len(examples), _FEWEST_DRAWS, _DRAWS))
     pairs = []
     for number in range(count):
         repeat = evaluation.repeats[number % len(evaluation.repeats)]
         rank = _ranks(examples, repeat.fold_of, np.random.default_rng([seed, number]))
         pairs.append((repeat, rank))
-    shares = _usable(examples, pairs)
+    shares = _usable(_kinds(examples, question), pairs)
     if len(shares) < FEWEST_SHARES:
-        return TOO_FEW
+        return replace(TOO_FEW, metric=metric)
     draws = _refit(mixture, pairs, shares, threads, report)
     taken = _real_shares(draws, shares)
-    return _Measured(mixture.question, examples, draws, taken, evaluation).growth(plan)
+    return _Measured(question, metric, examples, draws, taken, evaluation).growth(plan)
 
 
 def _ranks(examples: Examples, fold_of: IntArray, rng: np.random.Generator) -> Float64:
@@ -127,13 +134,23 @@ def _ranks(examples: Examples, fold_of: IntArray, rng: np.random.Generator) -> F
     return np.asarray((np.bincount(groups, rank) / sizes)[groups])
 
 
-def _usable(examples: Examples, pairs: Sequence[tuple[Repeat, Float64]]) -> list[float]:
-    """The shares that leave enough images of each class in every fold of every draw."""
-    classes = int(examples.y.max()) + 1
+def _kinds(examples: Examples, question: Question) -> Bool:
+    """What must be learnt from enough images each: bool (n_images, n_kinds).
+
+    Classes, or strata of numbers; of several labels the images with each and those without.
+    """
+    if question.task == "multilabel":
+        has = examples.targets > 0
+        return np.concatenate([has, ~has], axis=1)
+    return np.asarray(examples.y[:, np.newaxis] == np.arange(examples.y.max() + 1))
+
+
+def _usable(kinds: Bool, pairs: Sequence[tuple[Repeat, Float64]]) -> list[float]:
+    """The shares that leave enough images of each kind in every fold of every draw."""
 
     def fewest(share: float) -> int:
         return min(
-            int(np.bincount(examples.y[learnt[rank[learnt] <= share]], minlength=classes).min())
+            int(kinds[learnt[rank[learnt] <= share]].sum(axis=0).min())
             for repeat, rank in pairs
             for learnt, _ in repeat.folds
         )
@@ -191,6 +208,7 @@ class _Measured:
 
     Attributes:
         question: what is asked.
+        metric: the figure that grows.
         examples: the images.
         draws: with the scores at the whole and at each share.
         shares: float64 (n_shares,), of the images, the half first.
@@ -198,6 +216,7 @@ class _Measured:
     """
 
     question: Question
+    metric: Figure
     examples: Examples
     draws: Sequence[_Draw]
     shares: Float64
@@ -205,9 +224,9 @@ class _Measured:
 
     def growth(self, plan: Plan) -> Growth:
         """The curve and its back-test."""
-        today = self.evaluation.metrics["auc"]
-        # float64 (n_draws, 1 + n_shares); every image meets another class, or there were no metric.
-        values = np.array([[self._auc([d], k).value for k in self._all] for d in self.draws])
+        today = self.evaluation.metrics[self.metric]
+        # float64 (n_draws, 1 + n_shares); the evaluation has a figure on the same folds.
+        values = np.array([[self._figure([d], k).value for k in self._all] for d in self.draws])
         changes = values[:, 1:] - values[:, :1]
         spread = changes.std(axis=0, ddof=1)
         law = fit_law(
@@ -217,7 +236,7 @@ class _Measured:
             1 - today["value"],
         )
         sharing = cv_sharing(plan.n_folds, len(self.draws))
-        measured = [self._auc(self.draws, k, sharing).measure() for k in self._all[1:]]
+        measured = [self._figure(self.draws, k, sharing).measure() for k in self._all[1:]]
         return draw_curve(
             len(self.examples),
             today,
@@ -225,6 +244,7 @@ class _Measured:
             dict(zip(self.shares.tolist(), measured, strict=True)),
             today["value"] - float(values[:, 0].mean()),
             self._backtest(values[:, 0], spread),
+            self.metric,
         )
 
     def _backtest(self, wholes: Float64, spread: Float64) -> Backtest | None:
@@ -240,9 +260,9 @@ class _Measured:
         return Backtest(halves=len(misses), close=close, error=round(float(np.mean(misses)), 6))
 
     def _half(self, draw: _Draw, spread: Float64) -> tuple[float, Law] | None:
-        """The AUC and the law of a draw's first half, as if it were all there is."""
+        """The figure and the law of a draw's first half, as if it were all there is."""
         rows = np.flatnonzero(draw.rank <= SHARES[0])
-        found = [self._try_auc([draw], k, rows) for k in self._all[1:]]
+        found = [self._try_figure([draw], k, rows) for k in self._all[1:]]
         values = np.array([one.value for one in found if one is not None])
         if len(values) < len(found):
             return None
@@ -253,12 +273,12 @@ class _Measured:
     def _all(self) -> range:
         return range(1 + len(self.shares))
 
-    def _auc(self, draws: Sequence[_Draw], share: int, sharing: float = 1.0) -> Estimate:
-        found = self._try_auc(draws, share, np.arange(len(self.examples)), sharing)
+    def _figure(self, draws: Sequence[_Draw], share: int, sharing: float = 1.0) -> Estimate:
+        found = self._try_figure(draws, share, np.arange(len(self.examples)), sharing)
         assert found is not None  # noqa: S101  the evaluation has one on the same folds
         return found
 
-    def _try_auc(
+    def _try_figure(
         self, draws: Sequence[_Draw], share: int, rows: IntArray, sharing: float = 1.0
     ) -> Estimate | None:
         targets, groups = self.examples.targets[rows], self.examples.groups[rows]
@@ -266,4 +286,6 @@ class _Measured:
             Pass(draw.repeat.fold_of[rows], answers_of(self.question, draw.scores[share][rows]))
             for draw in draws
         )
-        return auc(Scored(self.question, targets, groups, passes, sharing))
+        return METRICS[self.question.task][self.metric](
+            Scored(self.question, targets, groups, passes, sharing)
+        )

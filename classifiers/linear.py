@@ -85,27 +85,36 @@ def fit_path(
     return np.array(path)
 
 
-def fit_few(Z: Float64, rows: IntArray, targets: Float64, strength: float, w: Float64) -> Float64:
-    """Fit one logistic regression for each target on some rows, the cheaper the fewer there are.
+def fit_few(
+    Z: Float64,
+    rows: IntArray,
+    targets: Float64,
+    strength: float,
+    w: Float64,
+    *,
+    squared: bool = False,
+) -> Float64:
+    """Fit one regression for each target on some rows, the cheaper the fewer there are.
 
     Args:
         Z: float64 (n_rows, rank).
         rows: int64 (n_few,), those to fit on.
-        targets: float64 (n_rows, n_outputs), 0 or 1.
+        targets: float64 (n_rows, n_outputs), 0 or 1; any number where the loss is squared.
         strength: C.
         w: float64 (n_rows,), weights.
+        squared: as in `fit_path`.
 
     Returns:
         float64 (n_outputs, rank + 1), the intercept last.
     """
     if 2 * len(rows) > Z.shape[1]:
         return np.stack(
-            [fit_path(Z[rows], t, [strength], w[rows], squared=False)[0] for t in targets[rows].T]
+            [fit_path(Z[rows], t, [strength], w[rows], squared=squared)[0] for t in targets[rows].T]
         )
     # The penalty keeps coefficients in the span of the rows: that is all that need be searched.
     own = reduce_columns(Z[rows])
     betas = np.stack(
-        [fit_path(own.rows, t, [strength], w[rows], squared=False)[0] for t in targets[rows].T]
+        [fit_path(own.rows, t, [strength], w[rows], squared=squared)[0] for t in targets[rows].T]
     )
     return np.concatenate([betas[:, :-1] @ own.back.T, betas[:, -1:]], axis=1)
 

@@ -194,7 +194,8 @@ class Mixture:
         for share in choice.shares:
             if share.part != TREES:
                 Z, strength = self._parts[share.part].reduced.rows, self._strengths[share.strength]
-                beta = fit_few(Z, learnt, self.targets, strength, self.weights)
+                given = (learnt, self.targets, strength, self.weights)
+                beta = fit_few(Z, *given, squared=self.question.is_number)
                 found += share.factor * (Z[held_out] @ beta[:, :-1].T + beta[:, -1])
         return found
 

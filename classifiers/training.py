@@ -159,7 +159,7 @@ def _evaluate(lesson: Lesson, mixture: Mixture, threads: int, tell: Progress) ->
 def _grow(
     lesson: Lesson, mixture: Mixture, evaluation: Evaluation, threads: int, tell: Progress
 ) -> Growth | None:
-    if lesson.recipe.report == "fast" or not lesson.question.exclusive:
+    if lesson.recipe.report == "fast":
         return None
 
     def report(share: float) -> None:

@@ -83,11 +83,11 @@ def _print_growth(growth: Mapping[str, Any] | None) -> None:
         rows = [(str(point["images"]), interval(point)) for point in growth["measured"]]
         ahead = [point for point in growth["fitted"] if point["images"] > today]
         rows += [(str(point["images"]), f"{interval(point)}, expected") for point in ahead]
-        show.table(("images", "AUC"), rows)
+        show.table(("images", METRICS[growth["metric"]]), rows)
     if growth["backtest"]:
         typer.echo(
-            "Back-test: curves fitted on halves of these images foretold today's AUC within 0.03 "
-            f"in {growth['backtest']['close']} of {growth['backtest']['halves']} draws."
+            "Back-test: curves fitted on halves of these images foretold today's figure within "
+            f"0.03 in {growth['backtest']['close']} of {growth['backtest']['halves']} draws."
         )
 
 

@@ -79,9 +79,8 @@ def _metrics(subject: Subject) -> Markup:
 def _growth(subject: Subject) -> Markup:
     title, growth = "Would more images help?", subject.card.growth
     if growth is None:
-        fast = subject.card.recipe.report == "fast"
-        why = "the head was learnt with the fast report" if fast else "it is not for such answers"
-        return section(title, element("p", f"That was not measured: {why}."))
+        why = "That was not measured: the head was learnt with the fast report."
+        return section(title, element("p", why))
     parts = [element("p", growth.sentence)]
     if growth.fitted:
         parts += [growth_picture(growth), quiet(words.how_foretold(growth))]

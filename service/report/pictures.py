@@ -13,6 +13,7 @@ from classifiers.calibration import Bin
 from classifiers.curve import Growth
 from service.report.curves import Float32, Float64, Roc
 from service.report.markup import Markup, element, joined
+from service.report.words import METRICS
 
 BLUE, ORANGE, GREY, INK = "#0072b2", "#d55e00", "#8a8a8a", "#222222"
 
@@ -207,8 +208,8 @@ def histogram_picture(values: Float32, title: str, x: str) -> Markup:
 
 
 def growth_picture(growth: Growth) -> Markup:
-    """The AUC with fewer images, as measured, and the curve with its band to twice as many."""
-    points, fitted = growth.measured, growth.fitted
+    """The figure with fewer images, as measured, and the curve with its band to twice as many."""
+    points, fitted, name = growth.measured, growth.fitted, METRICS[growth.metric]
     today, lowest = points[-1]["images"], min(each["low"] for each in (*points, *fitted))
     # Tenths make even ticks.
     bottom = min(0.5, np.floor(10 * lowest) / 10)
@@ -229,10 +230,10 @@ def growth_picture(growth: Growth) -> Markup:
         frame.line(ahead, BLUE, dash="7 4"),
         *bars,
         *(_dot(frame, (p["images"], p["value"]), INK) for p in points),
-        title="AUC by the number of images",
-        said=f"AUC: {said}. The last is expected; the dashed line up marks today.",
+        title=f"{name} by the number of images",
+        said=f"{name}: {said}. The last is expected; the dashed line up marks today.",
         x="images",
-        y="AUC",
+        y=name,
     )
 
 

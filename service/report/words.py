@@ -4,7 +4,7 @@ Every figure comes from the card; a sentence adds what it means and nothing more
 """
 
 from classifiers.card import Card
-from classifiers.curve import CLOSE, Growth
+from classifiers.curve import CALLED, CLOSE, Growth
 from classifiers.statistics import Measure
 
 METRICS = {
@@ -162,8 +162,8 @@ def how_foretold(growth: Growth) -> str:
         return said
     close, halves = growth.backtest["close"], growth.backtest["halves"]
     return (
-        f"{said} Back-test: curves fitted on halves of these images foretold today's AUC within "
-        f"{CLOSE} in {close} of {halves} draws, and missed by "
+        f"{said} Back-test: curves fitted on halves of these images foretold today's "
+        f"{CALLED[growth.metric]} within {CLOSE} in {close} of {halves} draws, and missed by "
         f"{figure(growth.backtest['error'])} on average."
     )
 
@@ -218,9 +218,10 @@ DEFINITIONS = {
     "Learning curve": (
         "Images are left out of what each fold learns from, whole groups and each class alike, "
         "and the linear members of the head are fitted again; what that costs is taken from the "
-        "AUC. Through the points goes a power law, today + gap x (1 - (images / today's) ^ "
-        "-exponent), points weighted by 1/variance (Figueroa et al. 2012), averaged over all gaps "
-        "and exponents by their probability. The band joins the law's and that of today's AUC "
+        "AUC, or of numbers the rank correlation. Through the points goes a power law, today + "
+        "gap x (1 - (images / today's) ^ -exponent), points weighted by 1/variance (Figueroa et "
+        "al. 2012), averaged over all gaps and exponents by their probability. The band joins "
+        "the law's and that of today's figure "
         "(Zou and Donner 2008). It holds for more images of the same kind, of new groups."
     ),
     "ROC curve": (

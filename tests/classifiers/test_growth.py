@@ -10,6 +10,7 @@ from made_heads import WIDTH, alternating, taught
 from classifiers import growth
 from classifiers.curve import CLOSE, Growth
 from classifiers.recipe import Recipe
+from classifiers.tasks import join_labels
 
 RECIPE = Recipe(rounds=10, repeats=1)
 
@@ -138,6 +139,76 @@ def test_several_classes_have_a_curve_too() -> None:
     found, _ = curve_of(X.astype(np.float32), labels)
     assert found.state == "curve"
     assert found.measured[0]["value"] < found.measured[-1]["value"]
+
+
+def answers_to(task: str, n: int, seed: int, noise: float) -> tuple[np.ndarray, list[str]]:
+    """Vectors and labels of a task, half known from them."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, WIDTH)).astype(np.float32)
+    hidden = X[:, :3] @ np.array([[2, 0], [1, 1], [0, 2]]) + noise * rng.standard_normal((n, 2))
+    if task == "multilabel":
+        return X, [
+            join_labels([c for c, yes in zip("ab", row, strict=True) if yes]) for row in hidden > 0
+        ]
+    if task == "ordinal":
+        return X, [f"grade {grade}" for grade in np.digitize(hidden[:, 0], [-1.5, 1.5])]
+    return X, [f"{value:.4f}" for value in hidden[:, 0]]
+
+
+@pytest.mark.parametrize("task", ["multilabel", "ordinal", "regression"])
+def test_every_task_has_a_curve_of_its_leading_metric(task: str) -> None:
+    X, labels = answers_to(task, 160, 0, 2.0)
+    card = taught(X, labels, recipe=RECIPE).card
+    leading = "spearman" if task == "regression" else "auc"
+    found = card.growth
+    assert card.task == task
+    assert found is not None
+    assert (found.state, found.metric) == ("curve", leading)
+    assert found.measured[-1] == {"images": 160, **card.metrics[leading]}
+    assert found.measured[0]["value"] < found.measured[-1]["value"] - 0.05
+    assert found.fitted[-1]["images"] == 320
+    assert found.backtest is not None
+    assert ("rank correlation" in found.sentence) == (task == "regression")
+
+
+@pytest.mark.parametrize("task", ["multilabel", "regression"])
+def test_halves_foretell_the_whole_of_every_task(task: str) -> None:
+    """Of both halves: which images are in one moves its own figure more than anything."""
+    errors, lazy, banded = [], [], []
+    for seed in range(5):
+        X, labels = answers_to(task, 240, seed, 2.0)
+        fast = replace(RECIPE, report="fast")
+        whole = next(iter(taught(X, labels, recipe=fast).card.metrics.values()))["value"]
+        for half in (slice(0, 120), slice(120, 240)):
+            card = taught(X[half], labels[half], recipe=RECIPE).card
+            assert card.growth is not None
+            foretold = card.growth.fitted[-1]
+            errors.append(foretold["value"] - whole)
+            lazy.append(next(iter(card.metrics.values()))["value"] - whole)
+            banded.append(foretold["low"] <= whole <= foretold["high"])
+    assert abs(np.mean(errors)) < 0.03
+    assert np.mean(lazy) < np.mean(errors) - 0.01
+    assert np.mean(banded) >= 0.9
+
+
+@pytest.mark.parametrize("task", ["multilabel", "ordinal", "regression"])
+def test_of_no_task_is_anything_said_where_labels_mean_nothing(task: str) -> None:
+    for seed in range(4):
+        X, labels = answers_to(task, 60, seed, 0.0)
+        dealt = np.random.default_rng(seed).permutation(labels).tolist()
+        found = taught(X, dealt, recipe=RECIPE, allow_no_signal=True).card.growth
+        assert found is not None
+        assert found.state in ("no signal", "weak signal")
+        assert found.metric == ("spearman" if task == "regression" else "auc")
+        assert found.fitted == ()
+
+
+def test_a_label_that_few_images_have_leaves_too_few_of_them() -> None:
+    X, labels = answers_to("multilabel", 120, 1, 1.0)
+    rare = ["a|rare" if row % 20 == 0 else label for row, label in enumerate(labels)]
+    found = taught(X, rare, recipe=RECIPE).card.growth
+    assert found is not None
+    assert found.state == "too few images"
 
 
 def test_a_fast_report_has_no_curve_and_says_so() -> None:

@@ -63,13 +63,17 @@ def test_columns_that_say_nothing_leave_the_intercept() -> None:
 
 
 @pytest.mark.parametrize("few", [12, 100])
-def test_fewer_rows_are_fitted_in_their_own_span_with_the_same_result(few: int) -> None:
+@pytest.mark.parametrize("squared", [False, True])
+def test_fewer_rows_are_fitted_in_their_own_span_with_the_same_result(
+    few: int, *, squared: bool
+) -> None:
     A, t = data(120, 400)
     Z = reduce_columns(A).rows
     rows = np.random.default_rng(0).permutation(120)[:few]
     targets, weights = np.stack([t, 1 - t], axis=1), np.where(t == 1, 1.5, 0.8)
-    found = fit_few(Z, rows, targets, 3.0, weights)
+    found = fit_few(Z, rows, targets, 3.0, weights, squared=squared)
     expected = [
-        fit_path(Z[rows], each[rows], [3.0], weights[rows], squared=False)[0] for each in targets.T
+        fit_path(Z[rows], each[rows], [3.0], weights[rows], squared=squared)[0]
+        for each in targets.T
     ]
     assert found == pytest.approx(np.array(expected), abs=1e-3)
