@@ -138,7 +138,7 @@ def heat(head: Head, engine: Engine, image: Pixels) -> tuple[Float, str, str]:
     row = engine.run(image[np.newaxis]).matrix()[0]
     maps = engine.maps(image)
     names = [block.name for block in engine.space.blocks]
-    found = contributions(head, row)
+    (found,) = contributions(head, row)
     parts = dict(zip(names, maps.blocks, strict=True))
     layers = spread(head, row, found, parts).values()
     return np.sum([regrid(layer, SIDE) for layer in layers], axis=0), found.of, found.against

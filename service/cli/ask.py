@@ -203,12 +203,18 @@ def _draw(
     drawn = 0
     for (name, path), result in zip(files, results, strict=True):
         for prediction in result["predictions"]:
-            if prediction.get("explanation"):
-                picture = draw(path.read_bytes(), prediction)
+            for explanation in _to_draw(prediction):
+                picture = draw(path.read_bytes(), {**prediction, "explanation": explanation})
                 save(picture, folder, name, f"{prediction['head']}@{prediction['version']}")
                 drawn += 1
     if drawn:
         note(f"{show.count(drawn, 'heat map')} in {folder}.")
+
+
+def _to_draw(prediction: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Why an answer was given; of several labels those that were, or the likeliest."""
+    told = [one for one in prediction.get("explanations", []) if one["of"] in prediction["labels"]]
+    return told or ([prediction["explanation"]] if prediction.get("explanation") else [])
 
 
 def _chance(prediction: Mapping[str, Any]) -> str:

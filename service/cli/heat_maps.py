@@ -116,7 +116,14 @@ def _words(prediction: Mapping[str, Any]) -> list[str]:
     found = prediction["explanation"]
     head = f"{prediction['head']}@{prediction['version']}"
     added = found["score"] - found["base"]
-    answer = f"{found['of']} rather than {found['against']}, {_times(found['score'])} as likely"
+    if found["unit"] == "number":
+        parts = f"{found['base']:.6g} of a mean image {added:+.6g} of this one"
+        return [f"{head}: {prediction['label']}", f"{found['score']:.6g} = {parts}"]
+    times = f"{_times(found['score'])} as likely"
+    if found["against"] is None:
+        answer = f"{found['of']}, {times} as not"
+    else:
+        answer = f"{found['of']} rather than {found['against']}, {times}"
     parts = f"{found['base']:+.2f} of a mean image {added:+.2f} of this one"
     return [f"{head}: {answer}", f"score {found['score']:+.2f} log odds = {parts}"]
 
@@ -134,9 +141,10 @@ def _write(page: Image.Image, lines: list[str], explanation: Mapping[str, Any], 
         pen.text((MARGIN, top + number * LINE), line, "black", font)
     top += len(lines) * LINE
     cell = _strongest(np.array(explanation["grid"]))
+    against = explanation["against"]
     named = (
         (FOR, f"for {explanation['of']}"),
-        (AGAINST, f"for {explanation['against']}"),
+        (AGAINST, f"for {against}" if against else f"against {explanation['of']}"),
         (None, f"full colour: {cell:.2g} in one cell of the grid"),
     )
     left = MARGIN

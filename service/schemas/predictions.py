@@ -38,13 +38,19 @@ class Crop(BaseModel):
 
 
 class Explanation(BaseModel):
-    """What each place of an image adds to the score of one label: base + grid = score."""
+    """What each place of an image adds to a score: base + grid = score."""
 
-    of: str = Field(description="The likeliest label.")
-    against: str = Field(description="The likeliest of the others.")
-    unit: Literal["log odds"]
+    of: str = Field(
+        description="What a high score speaks for: a label; grades; `higher`, of a number."
+    )
+    against: str | None = Field(
+        description="What a low one speaks for; null, of several labels: that `of` is not there."
+    )
+    unit: Literal["log odds", "number"]
     base: float = Field(description="The score of a mean image of those the head learnt from.")
-    score: float = Field(description="log(probability of `of` / probability of `against`).")
+    score: float = Field(
+        description="log(probability of `of` / probability of `against`); or the number."
+    )
     grid: list[list[float]] = Field(description="Rows from top to bottom, over the crop.")
     crop: Crop
 
@@ -76,6 +82,9 @@ class Prediction(BaseModel):
     )
     unlike: bool | None = Field(description="Unlike what the head learnt from.")
     explanation: Explanation | None = None
+    explanations: list[Explanation] = Field(
+        default=[], description="Task multilabel only: one for each label, the likeliest first."
+    )
     labels: list[str] = Field(
         default=[], description="Task multilabel only: the labels that are likelier than not."
     )

@@ -1,6 +1,6 @@
 """Which places of an image an answer comes from: for each head a heat map that is its score."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,10 +18,6 @@ from service.serving import Asked
 MAX_IMAGES = 8
 MAX_HEADS = 8
 """An explanation takes longer than an answer, and is some kilobytes of JSON."""
-
-EXPLAINED = frozenset({"binary", "multiclass"})
-"""Tasks whose answer is one label rather than another. Another task's score needs a contrast of its
-own in `classifiers.contributions`; until then its explanation is null."""
 
 
 def check_number(images: int, heads: int) -> None:
@@ -55,7 +51,7 @@ def add_explanations(
         upload: the image.
         embedded: its vectors, which the predictions were made from.
         result: what was answered for the image; its predictions get an `explanation`, null where
-            the head has failed or its task is not explained.
+            the head has failed, and those of several labels `explanations`.
 
     Raises:
         NoMaps: the backbone does not tell places apart.
@@ -66,25 +62,31 @@ def add_explanations(
         row = embedded.row
         for prediction, one in zip(result["predictions"], asked, strict=True):
             prediction["explanation"] = None
-            if one.able is not None and one.able.question.task in EXPLAINED:
+            if one.able is not None:
                 head = product.served(workspace).whole(one)
-                found = _explanation(head, product.space, row, maps)
-                prediction["explanation"] = {**found, "crop": crop}
+                found = [
+                    {**each, "crop": crop} for each in _explained(head, product.space, row, maps)
+                ]
+                prediction["explanation"] = found[0]
+                if one.able.question.task == "multilabel":
+                    prediction["explanations"] = found
 
 
-def _explanation(head: Head, space: EmbeddingSpace, row: Float32, maps: Maps) -> dict[str, Any]:
+def _explained(
+    head: Head, space: EmbeddingSpace, row: Float32, maps: Maps
+) -> Iterator[dict[str, Any]]:
     parts = {block.name: part for block, part in zip(space.blocks, maps.blocks, strict=True)}
-    found = contributions(head, row)
-    layers = spread(head, row, found, parts).values()
-    grid = np.sum([regrid(layer, maps.side) for layer in layers], axis=0)
-    return {
-        "of": found.of,
-        "against": found.against,
-        "unit": "log odds",
-        "base": found.base,
-        "score": found.score,
-        "grid": grid.tolist(),
-    }
+    for found in contributions(head, row):
+        layers = spread(head, row, found, parts).values()
+        grid = np.sum([regrid(layer, maps.side) for layer in layers], axis=0)
+        yield {
+            "of": found.of,
+            "against": found.against,
+            "unit": found.unit,
+            "base": found.base,
+            "score": found.score,
+            "grid": grid.tolist(),
+        }
 
 
 def _crop(product: Product, upload: Upload) -> dict[str, float]:

@@ -14,6 +14,7 @@ from made_heads import LAYOUT, QUICK, WIDTH, alternating, small_head, taught, ve
 from classifiers.contributions import Contributions, contributions, spread
 from classifiers.errors import SpaceMismatch
 from classifiers.head import Head
+from classifiers.tasks import join_labels
 
 Float32 = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 
@@ -54,7 +55,7 @@ def test_contributions_add_up_to_the_score_that_the_probabilities_say(
 ) -> None:
     head = head_of_both(classes, factor)
     for row in rows(seed, 2):
-        found = contributions(head, row)
+        found = contributions(head, row)[0]
 
         likely = dict(zip(classes, head.answers(row[np.newaxis])[0].tolist(), strict=True))
         first, second = sorted(likely, key=lambda name: -likely[name])[:2]
@@ -71,7 +72,7 @@ def test_trees_of_every_kind_add_up(kind: str, n_outputs: int) -> None:
     X = np.nan_to_num(hard_rows(head, 2, 20), nan=0.5, posinf=9.0, neginf=-9.0)
     X = np.clip(X, -1e6, 1e6)
     for row in X:
-        found = contributions(head, row)
+        found = contributions(head, row)[0]
 
         p = np.sort(head.answers(row[np.newaxis])[0])
         assert found.score == pytest.approx(np.log(p[-1] / p[-2]), rel=1e-6, abs=1e-9)
@@ -86,7 +87,7 @@ def test_the_base_is_the_mean_score_of_the_images_learnt_from(classes: tuple[str
         head.arrays["column_means"], head.scaling.scale(X).mean(axis=0), atol=1e-6
     )
     row = rows(1, 1)[0]
-    found = contributions(head, row)
+    found = contributions(head, row)[0]
     of, against = classes.index(found.of), classes.index(found.against)
     p = head.answers(X)
 
@@ -102,7 +103,7 @@ def test_a_column_that_the_head_does_not_weigh_adds_nothing() -> None:
     linear[:, unused] = 0
     head = replace(head, arrays={**head.arrays, "linear": linear})
 
-    found = contributions(head, rows(3, 1)[0])
+    found = contributions(head, rows(3, 1)[0])[0]
 
     assert found.linear[5] == 0
     assert found.linear[unused] == found.trees[unused] == 0
@@ -123,7 +124,7 @@ def test_what_is_spread_over_places_adds_up_to_the_same(
     classes: tuple[str, ...], seed: int, side: int
 ) -> None:
     head, row = head_of_both(classes), rows(seed, 1)[0]
-    found = contributions(head, row)
+    found = contributions(head, row)[0]
 
     layers = spread(head, row, found, made_parts(row, seed, side))
 
@@ -133,7 +134,7 @@ def test_what_is_spread_over_places_adds_up_to_the_same(
 
 def test_it_adds_up_where_parts_come_from_another_machine() -> None:
     head, row = head_of_both(TASKS[0]), rows(4, 1)[0]
-    found, parts = contributions(head, row), made_parts(row, 4)
+    found, parts = contributions(head, row)[0], made_parts(row, 4)
     moved = {name: part * np.float32(1.0001) for name, part in parts.items()}
 
     assert found.base + total(spread(head, row, found, moved)) == pytest.approx(found.score)
@@ -161,7 +162,7 @@ def test_a_linear_weight_works_where_its_column_comes_from(column: int) -> None:
     head, row = small_head(), np.abs(rows(5, 1)[0])
     weights = np.zeros(WIDTH)
     weights[column] = -2.0
-    found = only(contributions(head, row), weights=weights)
+    found = only(contributions(head, row)[0], weights=weights)
 
     layers = spread(head, row, found, one_hot(row, column, [0, 0.75, 0.25, 0]))
 
@@ -178,7 +179,7 @@ def test_what_trees_add_lies_where_the_column_departs_from_the_mean() -> None:
     trees = np.zeros(WIDTH)
     trees[3] = 1.5
     z = float(head.scaling.scale(row[np.newaxis])[0, 3])
-    found = only(contributions(head, row), trees=trees)
+    found = only(contributions(head, row)[0], trees=trees)
     for mean, expected in [
         (0.0, [0, 0.75, 0.25, 0]),  # the column is high, and high there
         (0.8 * z, [0, 11 / 12, 1 / 12, 0]),  # it is above 0.2 z in two places
@@ -200,7 +201,7 @@ def test_a_head_on_some_blocks_asks_for_the_parts_of_those_alone() -> None:
     recipe = replace(QUICK, blocks=("stage1",))
     head = taught(vectors(labels, 2.0), labels, recipe=recipe)
     row = rows(6, 1)[0]
-    found = contributions(head, row)
+    found = contributions(head, row)[0]
 
     layers = spread(head, row, found, made_parts(row, 6))
 
@@ -211,9 +212,94 @@ def test_a_head_on_some_blocks_asks_for_the_parts_of_those_alone() -> None:
 def test_a_block_of_zeros_is_spread_too() -> None:
     head, row = head_of_both(TASKS[0]), rows(7, 1)[0]
     row[24:32] = 0
-    found = contributions(head, row)
+    found = contributions(head, row)[0]
 
     layers = spread(head, row, found, made_parts(row, 7))
 
     assert all(np.isfinite(layer).all() for layer in layers.values())
     assert found.base + total(layers) == pytest.approx(found.score)
+
+
+# Other tasks
+
+
+HARD = np.random.default_rng(9).standard_normal((90, WIDTH)).astype(np.float32)
+
+
+@cache
+def head_of_task(task: str) -> Head:
+    """Learnt from single columns, so that linear part and trees both count."""
+    levels = np.digitize(HARD[:, 0] + HARD[:, 1], [-1.2, 0, 1.2])
+    labels = {
+        "multilabel": [
+            join_labels([n for n, yes in zip("abc", row, strict=True) if yes])
+            for row in HARD[:, :3] > 0.2
+        ],
+        "ordinal": [f"grade {level}" for level in levels],
+        "regression": [f"{50 + 10 * value:.3f}" for value in HARD[:, 0]],
+    }[task]
+    head = taught(HARD, labels)
+    return replace(head, card=replace(head.card, tree_factors=(0.7,) * head.card.n_outputs))
+
+
+@given(seed=st.integers(0, 2**32))
+def test_every_label_has_a_score_of_its_own_that_adds_up(seed: int) -> None:
+    head = head_of_task("multilabel")
+    for row in rows(seed, 2):
+        p = dict(zip(head.classes, head.answers(row[np.newaxis])[0].tolist(), strict=True))
+        found = contributions(head, row)
+        assert [one.of for one in found] == sorted(p, key=lambda name: -p[name])
+        for one in found:
+            odds = np.log(p[one.of]) - np.log1p(-p[one.of])
+            assert one.score == pytest.approx(odds, rel=1e-6, abs=1e-9)
+            layers = spread(head, row, one, made_parts(row, seed % 99))
+            assert one.base + total(layers) == pytest.approx(one.score, rel=1e-6, abs=1e-9)
+
+
+@given(seed=st.integers(0, 2**32))
+def test_the_number_is_the_score(seed: int) -> None:
+    head = head_of_task("regression")
+    for row in rows(seed, 2):
+        (found,) = contributions(head, row)
+        assert (found.unit, found.of) == ("number", "higher")
+        assert found.score == pytest.approx(float(head.answers(row[np.newaxis])[0, 0]), rel=1e-6)
+        layers = spread(head, row, found, made_parts(row, seed % 99))
+        assert found.base + total(layers) == pytest.approx(found.score, rel=1e-6)
+
+
+@given(seed=st.integers(0, 2**32))
+def test_a_grade_is_told_from_the_next_likely_one(seed: int) -> None:
+    head = head_of_task("ordinal")
+    for row in rows(seed, 3):
+        p = head.answers(row[np.newaxis])[0]
+        of, other = np.argsort(-p)[:2]
+        (found,) = contributions(head, row)
+        cut = of if other > of else of - 1
+        side = p[: cut + 1] if other > of else p[cut + 1 :]
+        named = {0: "grade 0", 3: "grade 3"}.get(
+            0 if side.size == 1 and other > of else 3 if side.size == 1 else -1,
+            f"grade {of} or {'below' if other > of else 'above'}",
+        )
+        assert found.of == named
+        scores = head_scores(head, row)
+        assert found.score == pytest.approx((-1 if other > of else 1) * scores[cut], rel=1e-6)
+        if np.all(np.diff(scores) <= 0):
+            odds = np.log(side.sum() / (1 - side.sum()))
+            assert found.score == pytest.approx(odds, rel=1e-5, abs=1e-7)
+        layers = spread(head, row, found, made_parts(row, seed % 99))
+        assert found.base + total(layers) == pytest.approx(found.score, rel=1e-6, abs=1e-9)
+
+
+def head_scores(head: Head, row: Float32) -> np.ndarray:
+    """The raw scores of a row, before they become probabilities."""
+    columns = head.scaling.scale(row[np.newaxis])
+    linear = columns.astype(float) @ head.arrays["linear"].astype(float).T
+    scores = linear + head.arrays["intercept"] + 0.7 * head.raw(row[np.newaxis])
+    return np.asarray(scores[0])
+
+
+def test_of_very_many_labels_the_likeliest_are_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    head, row = head_of_task("multilabel"), rows(1, 1)[0]
+    every = contributions(head, row)
+    monkeypatch.setattr("classifiers.contributions.MOST_LABELS", 2)
+    assert [one.of for one in contributions(head, row)] == [one.of for one in every[:2]]

@@ -74,6 +74,76 @@ def ask(http: Http, task: str, n: int = 12) -> list[tuple[dict[str, Any], float,
     return [(one, *truth) for one, (_, *truth) in zip(said, asked, strict=True)]
 
 
+def half_bright() -> bytes:
+    """An image whose left half is as bright as can be, the right one dark."""
+    pixels = np.random.default_rng(3).integers(0, 25, (40, 40, 3))
+    pixels[:, :20] += 200
+    out = BytesIO()
+    Image.fromarray(pixels.astype(np.uint8)).save(out, "PNG")
+    return out.getvalue()
+
+
+def explained(http: Http, task: str, *images: bytes) -> list[dict[str, Any]]:
+    answer = http.predict(*images, heads=task, explain="true")
+    assert answer.status_code == 200, answer.text
+    PredictAnswer.model_validate(answer.json())
+    return [result["predictions"][0] for result in answer.json()["results"]]
+
+
+def total(found: dict[str, Any]) -> float:
+    return float(found["base"] + np.sum(found["grid"]))
+
+
+def test_every_label_has_a_heat_map_that_adds_up_to_its_log_odds(http: Http) -> None:
+    for said in explained(http, "multilabel", *(shade(n, seed=2)[0] for n in range(4))):
+        found = said["explanations"]
+        assert said["explanation"] == found[0]
+        assert sorted(one["of"] for one in found) == ["bright", "red"]
+        for one in found:
+            p = said["probabilities"][one["of"]]
+            assert (one["against"], one["unit"]) == (None, "log odds")
+            assert one["score"] == pytest.approx(np.log(p / (1 - p)), rel=1e-6)
+            assert total(one) == pytest.approx(one["score"], rel=1e-6)
+        assert found[0]["score"] >= found[1]["score"]
+
+
+def test_a_number_is_its_heat_map_added_up(http: Http) -> None:
+    for said in explained(http, "regression", *(shade(n, seed=2)[0] for n in range(4))):
+        found = said["explanation"]
+        assert (found["of"], found["against"], found["unit"]) == ("higher", "lower", "number")
+        assert found["score"] == pytest.approx(said["value"], rel=1e-6)
+        assert total(found) == pytest.approx(said["value"], rel=1e-6)
+        assert "explanations" not in said
+
+
+def test_a_grade_has_the_heat_map_of_the_cut_beside_it(http: Http) -> None:
+    compared = 0
+    sides = {("0", "1 or above"), ("1 or above", "0"), ("1 or below", "2"), ("2", "1 or below")}
+    for said in explained(http, "ordinal", *(shade(n, seed=2)[0] for n in range(6))):
+        found, p = said["explanation"], said["probabilities"]
+        assert (found["of"], found["against"]) in sides
+        assert said["label"] in found["of"] or found["of"].startswith("1 or")
+        side = {"0": ["0"], "2": ["2"], "1 or above": ["1", "2"], "1 or below": ["0", "1"]}
+        inside = sum(p[grade] for grade in side[found["of"]])
+        outside = sum(p[grade] for grade in side[found["against"]])
+        assert total(found) == pytest.approx(found["score"], rel=1e-6)
+        if min(inside, outside) > 1e-9:
+            assert found["score"] == pytest.approx(np.log(inside / outside), rel=1e-5)
+            compared += 1
+    assert compared > 1
+
+
+@pytest.mark.parametrize("task", ["multilabel", "regression"])
+def test_brightness_is_found_where_it_is(http: Http, task: str) -> None:
+    (said,) = explained(http, task, half_bright())
+    found = said["explanation"]
+    if task == "multilabel":
+        (found,) = [one for one in said["explanations"] if one["of"] == "bright"]
+    grid = np.array(found["grid"])
+    middle = grid.shape[1] // 2
+    assert grid[:, :middle].sum() > grid[:, middle:].sum() + 0.1
+
+
 def card_of(http: Http, task: str) -> dict[str, Any]:
     card: dict[str, Any] = http.get(f"/v1/heads/{task}/versions/1").json()
     return card

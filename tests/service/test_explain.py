@@ -12,7 +12,6 @@ from PIL import Image
 
 from features.errors import NoMaps
 from service.schemas import PredictAnswer
-from service.workflows import explain
 
 RED, GREEN = picture("red", 100), picture("green", 101)
 CELLS = 8
@@ -127,17 +126,6 @@ def test_what_is_wrong_stays_in_its_place(shared_http: Http) -> None:
     assert good["predictions"][0]["explanation"]["of"] == "red"
     assert good["predictions"][1]["explanation"] is None
     assert good["predictions"][1]["error"]["code"] == "head_not_found"
-
-
-def test_a_task_that_is_not_explained_yet_has_null(
-    shared_http: Http, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(explain, "EXPLAINED", frozenset({"multiclass"}))
-
-    (prediction,) = explained(shared_http, RED)
-
-    assert prediction["explanation"] is None
-    assert prediction["label"] == "red"
 
 
 def test_too_many_images_or_heads_to_explain_are_refused_before_any_work(http: Http) -> None:

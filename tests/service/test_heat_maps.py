@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.cli.heat_maps import MARGIN, SIDE, draw, save
+from service.cli.heat_maps import MARGIN, SIDE, _words, draw, save
 
 
 def photo(width: int = 60, height: int = 40) -> bytes:
@@ -20,6 +20,7 @@ def photo(width: int = 60, height: int = 40) -> bytes:
 def prediction(grid: Any, **crop: float) -> dict[str, Any]:
     place = {"width": 60, "height": 40, "left": 10, "top": 0, "side": 40, **crop}
     found = {"of": "yes", "against": "no", "base": 0.1, "score": 1.1, "grid": grid, "crop": place}
+    found["unit"] = "log odds"
     return {"head": "h", "version": 2, "explanation": found}
 
 
@@ -77,3 +78,21 @@ def test_no_file_is_written_over(tmp_path: Path) -> None:
     names = [path.relative_to(tmp_path / "new").as_posix() for path in written]
     assert names == ["ward/1.png h@2.png", "ward/1.png h@2 (2).png", "ward/1.png h@2 (3).png"]
     assert all(Image.open(path).format == "PNG" for path in written)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({}, ["h@2: yes rather than no, 3 times as likely", "score +1.10 log odds = +0.10 of a"]),
+        ({"against": None}, ["h@2: yes, 3 times as likely as not", "score +1.10"]),
+        (
+            {"of": "higher", "against": "lower", "unit": "number", "base": 95.5, "score": 99.25},
+            ["h@2: 99.25", "99.25 = 95.5 of a mean image +3.75 of this one"],
+        ),
+    ],
+)
+def test_the_words_are_those_of_the_task(changed: dict[str, Any], said: list[str]) -> None:
+    made = {**prediction([[1.0]]), "label": "99.25"}
+    made["explanation"] |= changed
+    assert all(line.startswith(start) for line, start in zip(_words(made), said, strict=True))
+    assert draw(photo(), made).width > 2 * SIDE

@@ -46,7 +46,7 @@ def head() -> Head:
 
 def heat(head: Head, image: UInt8) -> np.ndarray:
     row = TOY.run(image[np.newaxis]).matrix()[0]
-    found = contributions(head, row)
+    (found,) = contributions(head, row)
     parts = {b.name: p for b, p in zip(TOY.space.blocks, TOY.maps(image).blocks, strict=True)}
     layers = spread(head, row, found, parts).values()
     return np.sum([regrid(layer, GRID) for layer in layers], axis=0)
