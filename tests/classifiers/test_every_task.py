@@ -138,6 +138,30 @@ def test_groups_and_an_official_split_are_kept(task: str) -> None:
     assert set(card.metrics_test) == set(card.baseline_test) == set(card.metrics)
 
 
+@pytest.mark.parametrize("task", ["binary", "multiclass", *TASKS])
+def test_nothing_but_the_figures_of_test_images_depends_on_them(task: str) -> None:
+    """Other test images with other labels: the same head, byte for byte, and other test figures."""
+    classes = {
+        "binary": np.where(HIDDEN > 0, "yes", "no").tolist(),
+        "multiclass": np.digitize(HIDDEN, [-1, 1]).astype(str).tolist(),
+    }
+    labels = classes[task][:N] if task in classes else labels_of(task)[:N]
+    stated = "ordinal" if task == "ordinal" else "auto"
+    splits = tuple("test" if row >= 80 else "train" for row in range(N))
+    other_X, other_labels = X[:N].copy(), [*labels[:80], *labels[99:79:-1]]
+    other_X[80:] = X[N : N + 20]
+    once, again = (
+        taught(rows, said, label_set=LabelSet(digests(N), tuple(said), None, splits), task=stated)
+        for rows, said in ((X[:N], labels), (other_X, other_labels))
+    )
+    assert (once.card.task, once.card.n_test_images) == (task, 20)
+    seen_at_the_end = {"metrics_test", "baseline_test", "fingerprint"}
+    cards = (once.card.to_dict(), again.card.to_dict())
+    assert {name for name in cards[0] if cards[0][name] != cards[1][name]} == seen_at_the_end
+    assert once.text == again.text
+    assert all((once.arrays[name] == again.arrays[name]).all() for name in once.arrays)
+
+
 def test_the_order_of_grades_is_what_is_learnt() -> None:
     words = np.array(["none", "mild", "moderate", "severe"])
     labels = words[np.array(labels_of("ordinal")[:N]).astype(int)].tolist()

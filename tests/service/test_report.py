@@ -345,7 +345,6 @@ def test_without_a_curve_the_report_says_why_and_draws_none(subject: Subject) ->
     for changed, why in (
         (replace(card, growth=NO_SIGNAL), NO_SIGNAL.sentence),
         (replace(card, growth=None, recipe=fast), "the fast report"),
-        (replace(card, growth=None), "not for such answers"),
     ):
         page = write_report(replace(subject, card=changed))
         said = section(page, "Would more images help?")
