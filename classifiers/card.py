@@ -35,8 +35,8 @@ To change anything in them, a field of the card included:
 4. Say in the changelog that older versions refuse heads learnt by this one.
 """
 
-WIDEST = 2**20
-"""Columns a feature matrix may have; what a stranger's card asks for beyond this is refused."""
+WIDEST = 2**16
+"""Columns a feature matrix may have: the trees of a served head count them in two bytes."""
 
 _UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 

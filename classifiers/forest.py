@@ -62,7 +62,7 @@ class View:
         table, parts = self._packed.asked(which), self._packed.parts
         raw = np.zeros((len(x), int(table[:, OUTPUTS].sum())))
         for rows, scaled in self._scaled(x, table):
-            walk(parts.splits, parts.leaves, parts.roots, table, scaled, raw[rows])
+            walk(parts.bushes, table, scaled, raw[rows])
         return _by_head(raw, table[:, OUTPUTS])
 
     def ask(self, x: Float32, which: Sequence[int] | None = None) -> Answers:
@@ -73,7 +73,7 @@ class View:
         # Trees that do not count are not walked.
         table[parts.factors[table[:, FIRST_OUTPUT]] == 0, TREES] = 0
         for rows, scaled in self._scaled(x, table):
-            walk(parts.splits, parts.leaves, parts.roots, table, scaled, scores[rows])
+            walk(parts.bushes, table, scaled, scores[rows])
             mix(parts.linear, parts.intercepts, parts.factors, table, scaled, scores[rows])
             novelty = (parts.rows, parts.numbers, parts.distances)
             usual(*novelty, table, scaled, usualness[rows])

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from classifiers.blocks import Scaling
+from classifiers.bushes import LEAVES, SPLITS, Bushes, to_bushes
 from classifiers.head import Head
-from classifiers.walk import SPLIT, pack_splits
 
 Array = npt.NDArray[Any]
 IntArray = npt.NDArray[np.int64]
@@ -20,26 +20,24 @@ IntArray = npt.NDArray[np.int64]
 COLUMNS = 18
 """Of the table, a row per head. What each is:
 
-    0 first split      5 first answered output  10 first number of novelty  15 its length, dim
-    1 first leaf       6 scaling                11 rows of novelty          16 splits
-    2 first root       7 first output of all    12 first distance           17 leaves
+    0 first bush       5 first answered output  10 first number of novelty  15 its length, dim
+    1 first rare one   6 scaling                11 rows of novelty          16 rare bushes
+    2 bushes           7 first output of all    12 first distance           17 place in the answer
     3 trees            8 link                   13 distances
     4 outputs          9 first byte of rows     14 start of the first block
 
-Column 5 belongs to a request: it is written when heads are asked.
+Columns 5 and 17 belong to a request: they are written when heads are asked.
 """
 
 TREES, OUTPUTS, FIRST_ANSWERED, SCALING, FIRST_OUTPUT, LINK = 3, 4, 5, 6, 7, 8
-_ROWS, _DISTANCES, _START, _DIM, _SPLITS, _LEAVES = 11, 13, 14, 15, 16, 17
+_BUSHES, _ROWS, _DISTANCES, _START, _DIM, _RARE, _PLACE = 2, 11, 13, 14, 15, 16, 17
 
 
 class Parts(NamedTuple):
     """Of all heads, one after the other: `classifiers.trees` and `.novelty` say what they are.
 
     Args:
-        splits: `SPLIT` (n_splits,).
-        leaves: float64 (n_leaves,).
-        roots: int32 (n_trees,).
+        thresholds, columns, masks, leaves, rare: the trees, see `classifiers.bushes.Bushes`.
         linear: float32 (n_outputs, width).
         intercepts: float64 (n_outputs,).
         factors: float64 (n_outputs,), what raw scores of trees are multiplied by.
@@ -48,9 +46,11 @@ class Parts(NamedTuple):
         distances: float64, of held-out images.
     """
 
-    splits: Array
+    thresholds: Array
+    columns: Array
+    masks: Array
     leaves: Array
-    roots: Array
+    rare: Array
     linear: Array
     intercepts: Array
     factors: Array
@@ -58,8 +58,13 @@ class Parts(NamedTuple):
     numbers: Array
     distances: Array
 
+    @property
+    def bushes(self) -> Bushes:
+        """The trees."""
+        return Bushes(*self[:5])
 
-_FIRSTS = (0, 1, 2, FIRST_OUTPUT, FIRST_OUTPUT, FIRST_OUTPUT, 9, 10, 12)
+
+_FIRSTS = (0, 0, 0, 0, 1, FIRST_OUTPUT, FIRST_OUTPUT, FIRST_OUTPUT, 9, 10, 12)
 """The column of the table that says where a head's share of each part begins."""
 
 
@@ -110,8 +115,8 @@ class Packed:
 
     @property
     def is_mostly_dead(self) -> bool:
-        """Whether more than half of the leaves belong to nobody."""
-        return 2 * int(self.table[:, _LEAVES].sum()) < self.ends[1]
+        """Whether more than half of the bushes belong to nobody."""
+        return 2 * int(self.table[:, _BUSHES].sum()) < self.ends[0]
 
     def compacted(self) -> "Packed":
         """Return the same heads in arrays of their own."""
@@ -128,6 +133,7 @@ class Packed:
         rows = slice(None) if slots is None else [self.row_of[slot] for slot in slots]
         table = np.array(self.table[rows])
         table[:, FIRST_ANSWERED] = np.cumsum(table[:, OUTPUTS]) - table[:, OUTPUTS]
+        table[:, _PLACE] = np.arange(len(table))
         return table
 
 
@@ -137,9 +143,11 @@ EMPTY = Packed(
     row_of={},
     scalings=(),
     parts=Parts(
-        splits=np.zeros(0, SPLIT),
-        leaves=np.zeros(0),
-        roots=np.zeros(0, np.int32),
+        thresholds=np.zeros((0, SPLITS), np.float32),
+        columns=np.zeros((0, SPLITS), np.uint16),
+        masks=np.zeros(0, np.uint64),
+        leaves=np.zeros((0, LEAVES)),
+        rare=np.zeros((0, SPLITS + 1), np.uint8),
         linear=np.zeros((0, 0), np.float32),
         intercepts=np.zeros(0),
         factors=np.zeros(0),
@@ -156,9 +164,7 @@ def _parts_of(head: Head) -> Parts:
     linear = np.zeros((trees.n_outputs, head.card.width), np.float32)
     linear[:, columns] = head.arrays["linear"]
     return Parts(
-        pack_splits(trees, columns),
-        trees.leaves,
-        trees.roots,
+        *to_bushes(trees, columns),
         linear,
         head.arrays["intercept"],
         np.array(head.card.tree_factors, np.float64),
@@ -173,18 +179,19 @@ def _row_of(head: Head, own: Parts, scaling: int, ends: Sequence[int]) -> list[i
     row = [0] * COLUMNS
     for column, end in zip(_FIRSTS, ends, strict=True):
         row[column] = end
-    row[TREES], row[OUTPUTS], row[SCALING] = len(own.roots), len(own.linear), scaling
+    row[TREES], row[OUTPUTS], row[SCALING] = len(head.trees.roots), len(own.linear), scaling
     row[LINK], row[_ROWS], row[_DISTANCES] = head.card.question.link, 0, len(own.distances)
     row[_START], row[_DIM] = first.start, first.stop - first.start
     row[_ROWS] = len(own.rows) // row[_DIM]
-    row[_SPLITS], row[_LEAVES] = len(own.splits), len(own.leaves)
+    row[_BUSHES], row[_RARE] = len(own.thresholds), len(own.rare)
     return row
 
 
 def _sizes(table: IntArray) -> tuple[IntArray, ...]:
     """How much of each part each head has: int64 (n_heads,) for each."""
     outputs, rows = table[:, OUTPUTS], table[:, _ROWS]
-    trees = (table[:, _SPLITS], table[:, _LEAVES], table[:, TREES])
+    bushes = table[:, _BUSHES]
+    trees = (bushes, bushes, bushes, bushes, table[:, _RARE])
     novelty = (rows * table[:, _DIM], 1 + 2 * rows, table[:, _DISTANCES])
     return *trees, outputs, outputs, outputs, *novelty
 

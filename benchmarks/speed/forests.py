@@ -10,6 +10,7 @@ import numpy.typing as npt
 import psutil
 
 from benchmarks.speed.homes import made_heads, space
+from classifiers.bushes import to_bushes
 from classifiers.forest import Forest
 from classifiers.head import Head
 from classifiers.zoo import Zoo
@@ -94,9 +95,8 @@ class Memory:
 
 
 def packed_bytes(head: Head) -> int:
-    """Bytes of a head's nodes as the forest packs them: splits of 16, leaves of 8, roots of 4."""
-    trees = head.trees
-    return 16 * trees.column.size + 8 * trees.leaves.size + 4 * trees.roots.size
+    """Bytes of a head's trees as the forest packs them."""
+    return sum(part.nbytes for part in to_bushes(head.trees, head.scaling.columns))
 
 
 def _timed(function: Any, *arguments: object) -> float:  # noqa: ANN401  whatever is timed

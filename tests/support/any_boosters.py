@@ -11,10 +11,15 @@ from classifiers.head import Head
 
 Float32 = npt.NDArray[np.float32]
 
-KINDS = ("plain", "with_nan", "zero_is_missing", "nothing_missing", "stumps", "constant")
+KINDS = (
+    *("plain", "with_nan", "zero_is_missing", "nothing_missing", "stumps", "constant"),
+    *("large", "large_with_nan"),
+)
 """What is special about a booster's training data or parameters."""
 
 COLUMNS = 6
+
+_LEAVES = {"stumps": 2, "large": 80, "large_with_nan": 40}
 
 
 def hard_values(generator: np.random.Generator, shape: tuple[int, ...]) -> Float32:
@@ -29,14 +34,14 @@ def any_head(kind: str, n_outputs: int, seed: int) -> Head:
     """Return a head around a random booster of a kind."""
     generator = np.random.default_rng(seed)
     X = hard_values(generator, (80, COLUMNS))
-    if kind in ("plain", "stumps", "constant"):
+    if kind in ("plain", "stumps", "constant", "large"):
         X = generator.standard_normal((80, COLUMNS)).astype(np.float32)
     y = generator.integers(0, max(n_outputs, 2), 80)
     y[: max(n_outputs, 2)] = np.arange(max(n_outputs, 2))
     parameters = {
         "objective": "binary" if n_outputs == 1 else "multiclassova",
         "num_class": n_outputs,
-        "num_leaves": 2 if kind == "stumps" else int(generator.integers(3, 12)),
+        "num_leaves": _LEAVES.get(kind) or int(generator.integers(3, 12)),
         "min_data_in_leaf": 200 if kind == "constant" else 1,
         "min_data_in_bin": 1,
         "max_bin": int(generator.integers(3, 60)),
