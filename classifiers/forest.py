@@ -9,14 +9,19 @@ import numpy.typing as npt
 
 from classifiers.errors import SpaceMismatch
 from classifiers.head import Head, check_width
+from classifiers.helpers import SHARES, share_out
 from classifiers.packed import EMPTY, FIRST_OUTPUT, LINK, OUTPUTS, SCALING, TREES, Packed
 from classifiers.probabilities import answer_sizes, mix, to_answers
 from classifiers.usualness import usual
+from classifiers.verdicts import judge_all
 from classifiers.walk import walk
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+
+FEWEST_ANSWERS = 128
+"""Answers of heads to images that make a share: for fewer, another thread is not worth waking."""
 
 ROWS_AT_ONCE = 256
 """Rows scaled and walked together: bounds the memory that a long call takes beside its answer."""
@@ -30,11 +35,13 @@ class Answers:
         flat: float64 (n_images, answers of all heads): side by side what `Head.answers` returns.
         sizes: int64 (n_heads,), how many answers each head has.
         usualness: float64 (n_images, n_heads), as `Head.usualness`.
+        verdicts: int64 (n_images, n_heads), see `classifiers.verdicts`.
     """
 
     flat: Float64
     sizes: IntArray
     usualness: Float64
+    verdicts: IntArray
 
     @property
     def by_head(self) -> list[Float64]:
@@ -73,12 +80,18 @@ class View:
         # Trees that do not count are not walked.
         table[parts.factors[table[:, FIRST_OUTPUT]] == 0, TREES] = 0
         for rows, scaled in self._scaled(x, table):
-            walk(parts.bushes, table, scaled, scores[rows])
-            mix(parts.linear, parts.intercepts, parts.factors, table, scaled, scores[rows])
-            novelty = (parts.rows, parts.numbers, parts.distances)
-            usual(*novelty, table, scaled, usualness[rows])
+
+            def some(heads: IntArray, rows: slice = rows, scaled: Float32 = scaled) -> None:
+                walk(parts.bushes, heads, scaled, scores[rows])
+                mix(parts.linear, parts.intercepts, parts.factors, heads, scaled, scores[rows])
+                novelty = (parts.rows, parts.numbers, parts.distances)
+                usual(*novelty, heads, scaled, usualness[rows])
+
+            share_out(some, _shares(table, scaled.shape[1]))
         sizes = answer_sizes(outputs, links)
-        return Answers(to_answers(scores, outputs, links), sizes, usualness)
+        answers, verdicts = to_answers(scores, outputs, links), np.empty(usualness.shape, np.int64)
+        judge_all(answers, sizes, table, parts.limits, verdicts)
+        return Answers(answers, sizes, usualness, verdicts)
 
     def _scaled(self, x: Float32, table: IntArray) -> Iterator[tuple[slice, Float32]]:
         """Yield rows of x, some at a time, with float32 (n_scalings, n_rows, width) of them."""
@@ -156,6 +169,12 @@ class Forest:
     def ask(self, x: Float32, which: Sequence[int] | None = None) -> Answers:
         """Return what heads answer; see `View.ask`."""
         return self.view.ask(x, which)
+
+
+def _shares(table: IntArray, n_rows: int) -> list[IntArray]:
+    """Cut the heads asked into shares that are worth handing to another thread."""
+    n_shares = min(SHARES, len(table), len(table) * n_rows // FEWEST_ANSWERS)
+    return np.array_split(table, max(1, n_shares))
 
 
 def _by_head(scores: Float64, sizes: IntArray) -> list[Float64]:

@@ -12,18 +12,20 @@ import numpy.typing as npt
 
 from classifiers.blocks import Scaling
 from classifiers.bushes import LEAVES, SPLITS, Bushes, to_bushes
+from classifiers.card import Card
 from classifiers.head import Head
+from classifiers.probabilities import answer_sizes
 
 Array = npt.NDArray[Any]
 IntArray = npt.NDArray[np.int64]
 
-COLUMNS = 18
+COLUMNS = 19
 """Of the table, a row per head. What each is:
 
     0 first bush       5 first answered output  10 first number of novelty  15 its length, dim
     1 first rare one   6 scaling                11 rows of novelty          16 rare bushes
     2 bushes           7 first output of all    12 first distance           17 place in the answer
-    3 trees            8 link                   13 distances
+    3 trees            8 link                   13 distances              18 first answer of all
     4 outputs          9 first byte of rows     14 start of the first block
 
 Columns 5 and 17 belong to a request: they are written when heads are asked.
@@ -31,6 +33,7 @@ Columns 5 and 17 belong to a request: they are written when heads are asked.
 
 TREES, OUTPUTS, FIRST_ANSWERED, SCALING, FIRST_OUTPUT, LINK = 3, 4, 5, 6, 7, 8
 _BUSHES, _ROWS, _DISTANCES, _START, _DIM, _RARE, _PLACE = 2, 11, 13, 14, 15, 16, 17
+_FIRST_ANSWER = 18
 
 
 class Parts(NamedTuple):
@@ -44,6 +47,7 @@ class Parts(NamedTuple):
         rows: int8, means and directions of novelty.
         numbers: float64, of novelty.
         distances: float64, of held-out images.
+        limits: float64 (n_answers,), the smallest probability of a label in the set.
     """
 
     thresholds: Array
@@ -57,6 +61,7 @@ class Parts(NamedTuple):
     rows: Array
     numbers: Array
     distances: Array
+    limits: Array
 
     @property
     def bushes(self) -> Bushes:
@@ -64,7 +69,7 @@ class Parts(NamedTuple):
         return Bushes(*self[:5])
 
 
-_FIRSTS = (0, 0, 0, 0, 1, FIRST_OUTPUT, FIRST_OUTPUT, FIRST_OUTPUT, 9, 10, 12)
+_FIRSTS = (0, 0, 0, 0, 1, FIRST_OUTPUT, FIRST_OUTPUT, FIRST_OUTPUT, 9, 10, 12, _FIRST_ANSWER)
 """The column of the table that says where a head's share of each part begins."""
 
 
@@ -154,6 +159,7 @@ EMPTY = Packed(
         rows=np.zeros(0, np.int8),
         numbers=np.zeros(0),
         distances=np.zeros(0),
+        limits=np.zeros(0),
     ),
     ends=(0,) * len(_FIRSTS),
 )
@@ -171,7 +177,13 @@ def _parts_of(head: Head) -> Parts:
         novelty.rows.reshape(-1),
         novelty.numbers,
         novelty.distances,
+        _limits_of(head.card),
     )
+
+
+def _limits_of(card: Card) -> Array:
+    limits, n_answers = np.array(card.sets.thresholds), card.question.n_answers
+    return np.zeros(n_answers) if card.question.is_number else np.resize(limits, n_answers)
 
 
 def _row_of(head: Head, own: Parts, scaling: int, ends: Sequence[int]) -> list[int]:
@@ -193,7 +205,8 @@ def _sizes(table: IntArray) -> tuple[IntArray, ...]:
     bushes = table[:, _BUSHES]
     trees = (bushes, bushes, bushes, bushes, table[:, _RARE])
     novelty = (rows * table[:, _DIM], 1 + 2 * rows, table[:, _DISTANCES])
-    return *trees, outputs, outputs, outputs, *novelty
+    answers = answer_sizes(outputs, table[:, LINK])
+    return *trees, outputs, outputs, outputs, *novelty, answers
 
 
 def _written(array: Array, end: int, part: Array) -> Array:

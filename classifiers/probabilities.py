@@ -20,6 +20,9 @@ CLASSES, EACH, GRADES, NUMBER = 0, 1, 2, 3
 """
 
 
+_SIDE_BY_SIDE = 4
+"""Linear scores added up together."""
+
 SURE = 1e-12
 """No probability is taken to be nearer than this to 0 or 1."""
 
@@ -155,17 +158,54 @@ def mix(linear: Any, intercepts: Any, factors: Any, heads: Any, scaled: Any, sco
         linear: float32 (all outputs, width), of all heads.
         intercepts: float64 (all outputs,), of all heads.
         factors: float64 (all outputs,), what raw scores are multiplied by.
-        heads: int64 (n_heads, 18), as `packed` writes it.
+        heads: int64 (n_heads, 19), as `packed` writes it.
         scaled: float32 (n_scalings, n_rows, width).
         scores: float64 (n_rows, outputs of the heads asked), raw scores at first.
     """
-    parts = np.empty(max(1, scores.shape[1]))
+    scalings, outputs, places = _asked_outputs(heads, scores.shape[1])
+    sums = np.empty(places.size)
     for row in range(scores.shape[0]):
-        for head in range(heads.shape[0]):
-            n_outputs, first_output, first = heads[head, 4], heads[head, 5], heads[head, 7]
-            x = scaled[heads[head, 6], row]
-            own, stop = parts[:n_outputs], first + n_outputs
-            add_linear(x, linear[first:stop], intercepts[first:stop], own)
-            for output in range(n_outputs):
-                place = first_output + output
-                scores[row, place] = own[output] + factors[first + output] * scores[row, place]
+        for at in range(0, places.size, _SIDE_BY_SIDE):
+            stop = min(at + _SIDE_BY_SIDE, places.size)
+            alike = stop == at + _SIDE_BY_SIDE and (scalings[at:stop] == scalings[at]).all()
+            if alike:
+                x = scaled[scalings[at], row]
+                _add_four(x, linear, intercepts, outputs[at:stop], sums[at:stop])
+            else:
+                for place in range(at, stop):
+                    x, one = scaled[scalings[place], row], slice(outputs[place], outputs[place] + 1)
+                    add_linear(x, linear[one], intercepts[one], sums[place : place + 1])
+        for place in range(places.size):
+            factor = factors[outputs[place]]
+            scores[row, places[place]] = sums[place] + factor * scores[row, places[place]]
+
+
+@numba.njit(cache=True, nogil=True)
+def _asked_outputs(heads: Any, most: Any) -> Any:  # noqa: ANN401  numba's own types
+    """Return of each output: its scaling, its place among all outputs and in the answer."""
+    scalings, outputs = np.empty(most, np.int64), np.empty(most, np.int64)
+    places, count = np.empty(most, np.int64), 0
+    for head in range(heads.shape[0]):
+        for output in range(heads[head, 4]):
+            scalings[count], outputs[count] = heads[head, 6], heads[head, 7] + output
+            places[count] = heads[head, 5] + output
+            count += 1
+    return scalings[:count], outputs[:count], places[:count]
+
+
+@numba.njit(cache=True, nogil=True)
+def _add_four(x: Any, linear: Any, intercepts: Any, outputs: Any, sums: Any) -> None:  # noqa: ANN401  numba's own types
+    """Do what `add_linear` does, for four outputs at once.
+
+    Each sum still runs column by column; but while one addition waits for the last, three others
+    are under way.
+    """
+    first, second, third, fourth = outputs[0], outputs[1], outputs[2], outputs[3]
+    a, b, c, d = intercepts[first], intercepts[second], intercepts[third], intercepts[fourth]
+    for column in range(x.size):
+        value = np.float64(x[column])
+        a += value * np.float64(linear[first, column])
+        b += value * np.float64(linear[second, column])
+        c += value * np.float64(linear[third, column])
+        d += value * np.float64(linear[fourth, column])
+    sums[0], sums[1], sums[2], sums[3] = a, b, c, d

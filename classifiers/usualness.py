@@ -82,15 +82,15 @@ def distances_of(rows: Any, numbers: Any, units: Any, found: Any) -> None:  # no
 
 @numba.njit(cache=True, nogil=True)
 def usual(rows: Any, numbers: Any, kept: Any, heads: Any, scaled: Any, found: Any) -> None:  # noqa: ANN401  numba's own types
-    """Write how usual images are to heads: float64 (n_rows, n_heads), p-values.
+    """Write how usual images are to heads: float64 (n_rows, all heads asked), p-values.
 
     Args:
         rows: int8, of all heads, as `distance` takes them.
         numbers: float64, of all heads.
         kept: float64, held-out distances of all heads.
-        heads: int64 (n_heads, 18), as `packed` writes it.
+        heads: int64 (n_heads, 19), as `packed` writes it.
         scaled: float32 (n_scalings, n_rows, width).
-        found: what is written.
+        found: what is written, each head's at its place in the answer.
     """
     buffer = np.empty(scaled.shape[2], np.float32)
     for row in range(found.shape[0]):
@@ -106,4 +106,4 @@ def usual(rows: Any, numbers: Any, kept: Any, heads: Any, scaled: Any, found: An
             about = numbers[first_number : first_number + NUMBERS - 2 + 2 * n_rows]
             first, count = heads[head, 12], heads[head, 13]
             strangeness = distance(own, about, unit)
-            found[row, head] = p_value(kept[first : first + count], strangeness)
+            found[row, heads[head, 17]] = p_value(kept[first : first + count], strangeness)

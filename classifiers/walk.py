@@ -28,7 +28,7 @@ def walk(bushes: Any, heads: Any, scaled: Any, raw: Any) -> None:  # noqa: ANN40
 
     Args:
         bushes: `Bushes` of all heads, one after the other.
-        heads: int64 (n_heads, 18), as `packed` writes it.
+        heads: int64 (n_heads, 19), as `packed` writes it.
         scaled: float32 (n_scalings, n_rows, width).
         raw: float64 (n_rows, outputs of all heads), zero at first.
     """
