@@ -174,7 +174,7 @@ class Forest:
 def _shares(table: IntArray, n_rows: int) -> list[IntArray]:
     """Cut the heads asked into shares that are worth handing to another thread."""
     n_shares = min(SHARES, len(table), len(table) * n_rows // FEWEST_ANSWERS)
-    return np.array_split(table, max(1, n_shares))
+    return np.array_split(table, n_shares) if n_shares > 1 else [table]
 
 
 def _by_head(scores: Float64, sizes: IntArray) -> list[Float64]:

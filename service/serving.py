@@ -29,11 +29,19 @@ _Key = tuple[str, int]
 
 
 class Able(NamedTuple):
-    """What a loaded head keeps beside its place in the forest: what its answers are worded from."""
+    """What a loaded head keeps beside its place in the forest: what its answers are worded from.
+
+    Args:
+        slot: its place.
+        question: what it is asked.
+        sets: its rule of prediction sets.
+        templates: its answers as they were worded before, see `service.workflows.wording`.
+    """
 
     slot: int
     question: Question
     sets: SetRule
+    templates: dict[int, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +213,7 @@ class ServedHeads:
                     if known is self._known:
                         slots = self._forest.extend(heads.values())
                         for (key, head), slot in zip(heads.items(), slots, strict=True):
-                            self._able[key] = Able(slot, head.card.question, head.card.sets)
+                            self._able[key] = Able(slot, head.card.question, head.card.sets, {})
         return errors
 
     def _read(self, version: Version) -> Head:

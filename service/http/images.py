@@ -48,6 +48,7 @@ async def predict_images(request: Request, who: Reader, turn: Answering) -> Resp
                 query.digests,
                 query.heads,
                 evidence=query.evidence,
+                as_json=True,
             )
         )
     async with read_form(request, max_files=schemas.MAX_IMAGES) as form:
@@ -66,6 +67,7 @@ async def predict_images(request: Request, who: Reader, turn: Answering) -> Resp
             evidence=evidence,
             remember=remember,
             explain=explain,
+            as_json=True,
         )
     )
 

@@ -18,7 +18,7 @@ from features.keys import Vectors
 from service.catalog import Labelled
 from service.product import Product
 from service.workflows.heads import find_version
-from service.workflows.predict import ALARM_RATE, say
+from service.workflows.wording import ALARM_RATE, say
 from service.workspace import Workspace
 
 Float32 = npt.NDArray[np.float32]
