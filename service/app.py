@@ -14,6 +14,7 @@ from bentoml._internal.server.http import traffic
 
 from service.deadline import Deadline
 from service.leash import die_with_parent, name_as_parent
+from service.memory import give_back
 from service.names import PROBES
 from service.settings import Settings
 
@@ -103,6 +104,7 @@ class Penultimate:
                 self.product.served(workspace).load_champions()
         except Exception:
             log.exception("heads are loaded when they are asked for")
+        give_back()
 
     def __is_ready__(self) -> bool:
         """Whether requests can be answered; must not raise, for that hangs the probe."""

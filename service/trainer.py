@@ -20,6 +20,7 @@ from classifiers.warming import warm_up
 from features.errors import FeatureError
 from service.catalog import Job, Jobs
 from service.logs import configure_logs
+from service.memory import give_back
 from service.names import trainer_prefix
 from service.problems import problem
 from service.product import Product
@@ -73,6 +74,7 @@ class Trainer:
             job = self._jobs.claim(self._owner)
             if job is not None:
                 self.work(job)
+                give_back()
                 continue
             if time.monotonic() - recovered > RECOVER_EVERY_S:
                 self._recover(None)
