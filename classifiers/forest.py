@@ -10,10 +10,10 @@ import numpy.typing as npt
 from classifiers.errors import SpaceMismatch
 from classifiers.head import Head, check_width
 from classifiers.helpers import SHARES, share_out
+from classifiers.outcomes import find_outcomes
 from classifiers.packed import EMPTY, FIRST_OUTPUT, LINK, OUTPUTS, SCALING, TREES, Packed
 from classifiers.probabilities import answer_sizes, mix, to_answers
 from classifiers.usualness import usual
-from classifiers.verdicts import judge_all
 from classifiers.walk import walk
 
 Float32 = npt.NDArray[np.float32]
@@ -35,13 +35,13 @@ class Answers:
         flat: float64 (n_images, answers of all heads): side by side what `Head.answers` returns.
         sizes: int64 (n_heads,), how many answers each head has.
         usualness: float64 (n_images, n_heads), as `Head.usualness`.
-        verdicts: int64 (n_images, n_heads), see `classifiers.verdicts`.
+        outcomes: int64 (n_images, n_heads), see `classifiers.outcomes`.
     """
 
     flat: Float64
     sizes: IntArray
     usualness: Float64
-    verdicts: IntArray
+    outcomes: IntArray
 
     @property
     def by_head(self) -> list[Float64]:
@@ -89,9 +89,9 @@ class View:
 
             share_out(some, _shares(table, scaled.shape[1]))
         sizes = answer_sizes(outputs, links)
-        answers, verdicts = to_answers(scores, outputs, links), np.empty(usualness.shape, np.int64)
-        judge_all(answers, sizes, table, parts.limits, verdicts)
-        return Answers(answers, sizes, usualness, verdicts)
+        answers, outcomes = to_answers(scores, outputs, links), np.empty(usualness.shape, np.int64)
+        find_outcomes(answers, sizes, table, parts.limits, outcomes)
+        return Answers(answers, sizes, usualness, outcomes)
 
     def _scaled(self, x: Float32, table: IntArray) -> Iterator[tuple[slice, Float32]]:
         """Yield rows of x, some at a time, with float32 (n_scalings, n_rows, width) of them."""

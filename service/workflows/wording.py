@@ -2,7 +2,7 @@
 
 `prediction` is the one place that says what an answer looks like. What it says depends on few
 things beside its numbers: which labels a head names, which are in its set, whether the image is
-unlike any it learnt from. For each such verdict a head keeps its JSON with holes for the numbers,
+unlike any it learnt from. For each such outcome a head keeps its JSON with holes for the numbers,
 so that a thousand heads are written in one go: `written` gives the very text of `predictions`.
 """
 
@@ -23,7 +23,7 @@ ALARM_RATE = 0.05
 """Share of images of the learnt kind that are called unlike it by mistake."""
 
 MOST_TEMPLATES = 32
-"""Verdicts of one head whose JSON is kept; some have two, a head of many labels could have any."""
+"""Outcomes of one head whose JSON is kept; some have two, a head of many labels could have any."""
 
 _HOLE = orjson.Fragment(b"\0")
 """No JSON has this byte: in a text it is written as six letters."""
@@ -47,7 +47,7 @@ def predictions(asked: Sequence[Asked], answers: Answers) -> list[list[Predictio
 def written(asked: Sequence[Asked], answers: Answers) -> list[orjson.Fragment]:
     """The JSON of each image's `predictions`."""
     unlike = answers.usualness <= ALARM_RATE
-    keys = np.where(answers.verdicts < 0, _NO_KEY, 2 * answers.verdicts + unlike)
+    keys = np.where(answers.outcomes < 0, _NO_KEY, 2 * answers.outcomes + unlike)
     return [_of_image(asked, answers, row, of_image) for row, of_image in enumerate(keys)]
 
 

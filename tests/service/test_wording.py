@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from classifiers.conformal import SetRule
 from classifiers.forest import Answers
+from classifiers.outcomes import find_outcomes
 from classifiers.packed import COLUMNS
 from classifiers.probabilities import answer_sizes
 from classifiers.tasks import Question
-from classifiers.verdicts import judge_all
 from service.errors import NotFound
 from service.serving import Able, Asked
 from service.workflows import wording
@@ -55,9 +55,9 @@ def answers_of(asked: list[Asked], n_images: int, seed: int) -> Answers:
     usualness = generator.choice([0.05, 0.0500001, 1.0, 1 / 3], (n_images, len(able)))
     heads = np.zeros((len(able), COLUMNS), np.int64)
     heads[:, 8], heads[:, 18] = links, np.cumsum(sizes) - sizes
-    verdicts = np.empty(usualness.shape, np.int64)
-    judge_all(flat, sizes, heads, np.full(int(sizes.sum()), 0.3), verdicts)
-    return Answers(flat, sizes, usualness, verdicts)
+    outcomes = np.empty(usualness.shape, np.int64)
+    find_outcomes(flat, sizes, heads, np.full(int(sizes.sum()), 0.3), outcomes)
+    return Answers(flat, sizes, usualness, outcomes)
 
 
 @settings(deadline=None)

@@ -1,27 +1,27 @@
-"""A verdict says what the question and the rule of sets say of the same answer, in words."""
+"""An outcome says what the question and the rule of sets say of the same answer, in words."""
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from classifiers.conformal import SetRule
+from classifiers.outcomes import MOST_CLASSES, NO_OUTCOME, find_outcomes
 from classifiers.packed import COLUMNS
 from classifiers.tasks import Question, Task
-from classifiers.verdicts import MOST_CLASSES, NO_VERDICT, judge_all
 
 SHARES = st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.75, 1.0]) | st.floats(0, 1)
 TASKS: list[Task] = ["binary", "multiclass", "multilabel", "ordinal"]
 
 
-def verdict_of(question: Question, rule: SetRule, answer: list[float]) -> int:
+def outcome_of(question: Question, rule: SetRule, answer: list[float]) -> int:
     """Ask for one head that is not the first of its kind."""
     heads = np.zeros((2, COLUMNS), np.int64)
     heads[:, 8], heads[1, 18] = question.link, 3
     limits = np.concatenate([np.full(3, 0.7), np.resize(rule.thresholds, len(answer))])
     answers = np.array([[0.2, 0.2, 0.6, *answer]])
-    verdicts = np.empty((1, 2), np.int64)
-    judge_all(answers, np.array([3, len(answer)]), heads, limits, verdicts)
-    return int(verdicts[0, 1])
+    outcomes = np.empty((1, 2), np.int64)
+    find_outcomes(answers, np.array([3, len(answer)]), heads, limits, outcomes)
+    return int(outcomes[0, 1])
 
 
 def names(classes: tuple[str, ...], bits: int) -> list[str]:
@@ -38,17 +38,17 @@ def test_it_names_the_same_labels_and_has_the_same_set(data: st.DataObject, task
     limits = tuple(data.draw(st.lists(SHARES, min_size=some, max_size=some)))
     rule = SetRule(0.9, limits, 0.8, 1.0, 30)
 
-    verdict = verdict_of(question, rule, answer)
+    outcome = outcome_of(question, rule, answer)
 
-    named = names(classes, verdict & (1 << MOST_CLASSES) - 1)
+    named = names(classes, outcome & (1 << MOST_CLASSES) - 1)
     likely = question.likely(answer) if task == "multilabel" else [question.label_of(answer)]
     assert named == likely
     expected = rule.left(classes, answer, ordered=task == "ordinal")
-    assert names(classes, verdict >> MOST_CLASSES) == expected
+    assert names(classes, outcome >> MOST_CLASSES) == expected
 
 
 def test_numbers_and_too_many_classes_have_none() -> None:
     rule = SetRule(0.9, (0.5,), 0.8, 1.0, 30)
     many = tuple(map(str, range(MOST_CLASSES + 1)))
-    assert verdict_of(Question("regression", ()), rule, [3.0]) == NO_VERDICT
-    assert verdict_of(Question("multiclass", many), rule, [0.1] * len(many)) == NO_VERDICT
+    assert outcome_of(Question("regression", ()), rule, [3.0]) == NO_OUTCOME
+    assert outcome_of(Question("multiclass", many), rule, [0.1] * len(many)) == NO_OUTCOME

@@ -1,6 +1,6 @@
 """What answers amount to beside their numbers: which labels they name, which they cannot rule out.
 
-As one number for each answer of a head, its verdict, so that thousands of them cost next to
+As one number for each answer of a head, its outcome, so that thousands of them cost next to
 nothing. In words, `Question.label_of` and `SetRule.left` say the same.
 """
 
@@ -12,15 +12,15 @@ import numpy as np
 from classifiers.probabilities import EACH, GRADES, NUMBER
 
 MOST_CLASSES = 31
-"""Classes that have room in a verdict: two bits each."""
+"""Classes that have room in an outcome: two bits each."""
 
-NO_VERDICT = -1
-"""Of a number, and of more classes than a verdict has room for."""
+NO_OUTCOME = -1
+"""Of a number, and of more classes than an outcome has room for."""
 
 
 @numba.njit(cache=True, nogil=True)
-def judge_all(answers: Any, sizes: Any, heads: Any, limits: Any, verdicts: Any) -> None:  # noqa: ANN401  numba's own types
-    """Write verdicts: int64 (n_rows, n_heads).
+def find_outcomes(answers: Any, sizes: Any, heads: Any, limits: Any, outcomes: Any) -> None:  # noqa: ANN401  numba's own types
+    """Write outcomes: int64 (n_rows, n_heads).
 
     Bit k says that label k is named, bit `MOST_CLASSES` + k that it is in the set.
 
@@ -29,7 +29,7 @@ def judge_all(answers: Any, sizes: Any, heads: Any, limits: Any, verdicts: Any) 
         sizes: int64 (n_heads,), how many answers each head has.
         heads: int64 (n_heads, 19), as `packed` writes it.
         limits: float64, of all heads: the smallest probability of each label in the set.
-        verdicts: what is written.
+        outcomes: what is written.
     """
     for row in range(answers.shape[0]):
         start = 0
@@ -38,13 +38,13 @@ def judge_all(answers: Any, sizes: Any, heads: Any, limits: Any, verdicts: Any) 
             p, least = answers[row, start : start + size], limits[first : first + size]
             start += size
             if link == NUMBER or size > MOST_CLASSES:
-                verdicts[row, head] = NO_VERDICT
+                outcomes[row, head] = NO_OUTCOME
             else:
                 named = _likely(p) if link == EACH else np.int64(1) << _largest(p)
                 inside = _inside(p, least)
                 if link == GRADES:
                     inside = _filled(inside)
-                verdicts[row, head] = named | inside << MOST_CLASSES
+                outcomes[row, head] = named | inside << MOST_CLASSES
 
 
 @numba.njit(cache=True, nogil=True)
