@@ -69,7 +69,7 @@ class View:
         table, parts = self._packed.asked(which), self._packed.parts
         raw = np.zeros((len(x), int(table[:, OUTPUTS].sum())))
         for rows, scaled in self._scaled(x, table):
-            walk(parts.bushes, table, scaled, raw[rows])
+            walk(*parts.bushes, table, scaled, raw[rows])
         return _by_head(raw, table[:, OUTPUTS])
 
     def ask(self, x: Float32, which: Sequence[int] | None = None) -> Answers:
@@ -82,7 +82,7 @@ class View:
         for rows, scaled in self._scaled(x, table):
 
             def some(heads: IntArray, rows: slice = rows, scaled: Float32 = scaled) -> None:
-                walk(parts.bushes, heads, scaled, scores[rows])
+                walk(*parts.bushes, heads, scaled, scores[rows])
                 mix(parts.linear, parts.intercepts, parts.factors, heads, scaled, scores[rows])
                 novelty = (parts.rows, parts.numbers, parts.distances)
                 usual(*novelty, heads, scaled, usualness[rows])

@@ -11,7 +11,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from classifiers.bushes import GOES_RIGHT, NAN_IS_MISSING, SPLITS, ZERO_IS_MISSING
+from classifiers.bushes import GOES_RIGHT, NAN_IS_MISSING, SPLITS, ZERO_IS_MISSING, Bushes
 
 _BYTE = np.uint64(255)
 _HALVES = tuple(map(np.uint64, (32, 16, 8)))
@@ -21,18 +21,32 @@ _LEFTMOST = np.array([(~gone & (gone + 1)).bit_length() - 1 for gone in range(25
 
 
 @numba.njit(cache=True, nogil=True)
-def walk(bushes: Any, heads: Any, scaled: Any, raw: Any) -> None:  # noqa: ANN401  numba's own types
+def walk(  # noqa: PLR0917  a tuple in their place would cost numba 30 us a call
+    thresholds: Any,  # noqa: ANN401  numba's own types, here and below
+    columns: Any,  # noqa: ANN401
+    masks: Any,  # noqa: ANN401
+    leaves: Any,  # noqa: ANN401
+    rare: Any,  # noqa: ANN401
+    heads: Any,  # noqa: ANN401
+    scaled: Any,  # noqa: ANN401
+    raw: Any,  # noqa: ANN401
+) -> None:
     """Add to `raw` what every tree of every head says of every row.
 
     The sums run in the order in which LightGBM's own predictor runs them, in float64.
 
     Args:
-        bushes: `Bushes` of all heads, one after the other.
+        thresholds: of the `Bushes` of all heads, one after the other.
+        columns: likewise.
+        masks: likewise.
+        leaves: likewise.
+        rare: likewise.
         heads: int64 (n_heads, 19), as `packed` writes it.
         scaled: float32 (n_scalings, n_rows, width).
         raw: float64 (n_rows, outputs of all heads), zero at first.
     """
     # Row by row: the row then stays in the innermost cache while the bushes stream past.
+    bushes = Bushes(thresholds, columns, masks, leaves, rare)
     plain = np.empty(scaled.shape[2], np.float32)
     for row in range(raw.shape[0]):
         last = np.int64(-1)
