@@ -43,8 +43,7 @@ def predict_images(
         evidence: how many of each head's nearest training images to name.
         remember: whether the vectors may be kept.
         explain: whether each answer comes with a heat map.
-        as_json: whether the predictions of an image may be JSON already, an `orjson.Fragment`:
-            of a thousand heads that takes a tenth of the time.
+        as_json: whether an image's predictions may be JSON already, an `orjson.Fragment`.
 
     Returns:
         The answer of `POST /v1/predict`.
@@ -64,11 +63,9 @@ def predict_images(
         place.store,
         remember="later" if remember else "no",
     )
-    results = [
-        _entry(upload.filename, found) for upload, found in zip(images, embedded, strict=True)
-    ]
+    results = [_entry(u.filename, found) for u, found in zip(images, embedded, strict=True)]
     good = [found for found in embedded if isinstance(found, Embedded)]
-    as_json = as_json and not explain
+    as_json &= not explain
     answer = _answer(product, place, results, good, panel, evidence, as_json=as_json)
     for upload, found, result in zip(images, embedded, results, strict=True):
         if explain and isinstance(found, Embedded):
