@@ -91,12 +91,15 @@ class FeatureStore:
 
     def get(self, digests: Sequence[str]) -> dict[str, Record]:
         """Return the records that are known, by digest; their arrays are read-only."""
-        found, matrix = self._read(digests)
-        dim = self.space.dim
-        return {
-            digest: Record(digest, row[:dim], row[dim:])
-            for digest, row in zip(found, matrix, strict=True)
-        }
+        return self._records(*self._read(digests))
+
+    def get_now(self, digests: Sequence[str]) -> dict[str, Record] | None:
+        """Return the same if nothing has to be waited for; None where something has to be."""
+        view = self._synced.current_now()
+        try:
+            return None if view is None else self._records(*view.known(digests))
+        except MirrorDamaged:
+            return None  # whoever may wait sees to that
 
     def rows(self, digests: Sequence[str]) -> Vectors:
         """Return the vectors of all these digests, in order; a digest may come twice.
@@ -200,13 +203,17 @@ class FeatureStore:
         """Let go of the files; the store cannot be used afterwards. Nothing needs to be saved."""
         self._synced.close()
 
+    def _records(self, digests: list[str], matrix: Float32) -> dict[str, Record]:
+        dim = self.space.dim
+        rows = zip(digests, matrix, strict=True)
+        return {digest: Record(digest, row[:dim], row[dim:]) for digest, row in rows}
+
     def _read(self, digests: Sequence[str]) -> tuple[list[str], Float32]:
         """Return those that are known, each once, and their vectors: float32 (n, width)."""
         for _ in range(ATTEMPTS):
             view = self._synced.current()
-            found = view.find(digests)
             try:
-                return list(found), view.read(list(found.values()))
+                return view.known(digests)
             except MirrorDamaged:
                 self._synced.recover(view)
         raise self._unreadable()

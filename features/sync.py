@@ -68,6 +68,11 @@ class Synced:
             with self._lock:
                 return self.catch_up()
 
+    def current_now(self) -> View | None:
+        """Return the same if it is at hand; None if it has to be read, which others may delay."""
+        view = self._view
+        return view if view is not None and view.is_current() else None
+
     def recover(self, view: View) -> None:
         """Deal with a view that did not hold what it should: it is outdated, or damaged."""
         with self._lock:

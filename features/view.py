@@ -194,6 +194,11 @@ class View:
         """Return the digests of rows that are not erased."""
         return [self.generation.digests[row] for row in rows]
 
+    def known(self, digests: Iterable[str]) -> tuple[list[str], Float32]:
+        """Return those that are known, each once, and their vectors; raises as `read`."""
+        rows = self.find(digests)
+        return list(rows), self.read(list(rows.values()))
+
     def read(self, rows: Sequence[int]) -> Float32:
         """Return a copy of the vectors of some rows: float32 (n, width), read-only.
 

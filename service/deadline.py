@@ -34,25 +34,21 @@ class Deadline:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        begun = asyncio.get_running_loop().create_future()
+        limit = asyncio.timeout(self._seconds)
 
         async def marked(message: Message) -> None:
-            if not begun.done():
-                begun.set_result(None)
+            if not limit.expired():
+                limit.reschedule(None)
             await send(message)
 
-        work = asyncio.ensure_future(self._app(scope, receive, marked))
         try:
-            first = asyncio.FIRST_COMPLETED
-            await asyncio.wait((work, begun), timeout=self._seconds, return_when=first)
-            if begun.done() or work.done():
-                await work
-            else:
-                # Not waited for: a thread that works for it cannot be interrupted.
-                begun.cancel()
-                await self._refuse(send)
-        finally:
-            work.cancel()
+            # Not a task of its own: what is cancelled here waits for no thread, and answers soon.
+            async with limit:
+                await self._app(scope, receive, marked)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            await self._refuse(send)
 
     async def _refuse(self, send: Send) -> None:
         body = {

@@ -90,6 +90,10 @@ class Product:
                 self._served[workspace] = ServedHeads(self.catalog, place)
             return self._served[workspace]
 
+    def served_now(self, workspace: str) -> ServedHeads | None:
+        """The same, if they were asked for before; waits for nobody."""
+        return self._served.get(workspace)
+
     def close(self) -> None:
         """Makes everything remembered durable and closes every part."""
         self.embedder.close()

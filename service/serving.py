@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from threading import Lock
+from threading import Event, Lock
 from typing import NamedTuple
 
 import numpy as np
@@ -72,10 +72,12 @@ class Panel:
     Args:
         asked: in the order of the request.
         view: has all those without an error, even if one is deleted now.
+        warm: set once heads have answered, for then what they answer with is compiled.
     """
 
     asked: Sequence[Asked]
     view: View
+    warm: Event
 
     def answers(self, X: npt.NDArray[np.float32]) -> Answers:
         """Every head without an error on every image, in one packed call.
@@ -83,7 +85,9 @@ class Panel:
         Args:
             X: float32 (n_images, width), the matrix of embeddings and stages.
         """
-        return self.view.ask(X, [a.able.slot for a in self.asked if a.able is not None])
+        answers = self.view.ask(X, [a.able.slot for a in self.asked if a.able is not None])
+        self.warm.set()
+        return answers
 
 
 @dataclass
@@ -109,8 +113,8 @@ class ServedHeads:
 
     def __init__(self, catalog: Catalog, workspace: Workspace) -> None:
         self._catalog = catalog
-        self._workspace = workspace
-        self._loading, self._lock = Lock(), Lock()
+        self.workspace = workspace
+        self._loading, self._lock, self._warm = Lock(), Lock(), Event()
         self._able: dict[_Key, Able] = {}
         self._labels: dict[_Key, dict[str, str]] = {}
         self._forest = Forest()
@@ -129,11 +133,20 @@ class ServedHeads:
             failed = self._find(known, new) if new else {}
             if failed is not None:
                 asked = [known.found.get(text) or failed[text] for text in texts]
-                return Panel(asked, known.view)
+                return Panel(asked, known.view, self._warm)
+
+    def ask_now(self, references: Sequence[str] | None, *, at_most: int) -> Panel | None:
+        """The same, of a few heads that have been asked before; None where that needs waiting."""
+        known = self._known
+        if not self._warm.is_set() or self._catalog.heads.generation_now() != known.generation:
+            return None
+        texts = known.champions if references is None else references
+        asked = [known.found[text] for text in texts[:at_most] if text in known.found]
+        return Panel(asked, known.view, self._warm) if len(asked) == len(texts) else None
 
     def load_champions(self) -> None:
         """Loads what the next request may ask for, and compiles what answers it."""
-        width = self._workspace.space.width
+        width = self.workspace.space.width
         self.ask(None).answers(np.zeros((1, width), np.float32))
 
     def whole(self, asked: Asked) -> Head:
@@ -146,7 +159,7 @@ class ServedHeads:
         key = (asked.name, asked.version)
         with self._lock:
             if key not in self._labels:
-                self._labels[key] = self._catalog.heads.training_labels(self._workspace.name, *key)
+                self._labels[key] = self._catalog.heads.training_labels(self.workspace.name, *key)
             return self._labels[key]
 
     def _current(self) -> _Known:
@@ -160,7 +173,7 @@ class ServedHeads:
             return self._known
 
     def _refreshed(self, generation: int) -> _Known:
-        entries = self._catalog.heads.entries(self._workspace.name)
+        entries = self._catalog.heads.entries(self.workspace.name)
         self._labels.clear()
         alive = {(v.head, v.version) for e in entries for v in e.versions}
         gone = [key for key in self._able if key not in alive]
@@ -187,6 +200,7 @@ class ServedHeads:
         with self._lock:
             if known is not self._known:
                 return None
+            known.view = self._forest.view  # before what is found in it: others look without a lock
             for text, version in versions.items():
                 about = (version.head, version.version, version.dataset, version.artefact)
                 able = self._able.get(_key(version))
@@ -194,7 +208,6 @@ class ServedHeads:
                     failed[text] = Asked(*about, error=errors.get(_key(version)))
                 else:
                     known.found[text] = Asked(*about, able)
-            known.view = self._forest.view
         return failed
 
     def _load(self, known: _Known, versions: Sequence[Version]) -> dict[_Key, Exception]:
@@ -217,10 +230,10 @@ class ServedHeads:
         return errors
 
     def _read(self, version: Version) -> Head:
-        if version.space_id != self._workspace.space.id:
-            raise SpaceMismatch(version.space_id, self._workspace.space.id)
-        head = self._workspace.zoo.load(version.artefact)
-        if (head.card.space_id, head.card.width) != (version.space_id, self._workspace.space.width):
+        if version.space_id != self.workspace.space.id:
+            raise SpaceMismatch(version.space_id, self.workspace.space.id)
+        head = self.workspace.zoo.load(version.artefact)
+        if (head.card.space_id, head.card.width) != (version.space_id, self.workspace.space.width):
             raise SpaceMismatch(version.space_id, head.card.space_id)
         return head
 

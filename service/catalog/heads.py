@@ -46,6 +46,11 @@ class Heads:
         self._seen = changes, generation
         return generation
 
+    def generation_now(self) -> int | None:
+        """The same, if the catalog need not be asked for it; None where it must be."""
+        changes, (seen, generation) = self._database.changes(), self._seen
+        return generation if changes is not None and changes == seen else None
+
     def register(  # noqa: PLR0913 - a version is made of this much
         self,
         connection: Connection,

@@ -13,6 +13,7 @@ from service.http.answers import add_refusals, answer
 from service.http.edge import Edge
 from service.http.gate import Gates
 from service.http.guard import Guard, noting
+from service.http.short import ShortWay, shortened
 from service.metrics import PrometheusMetrics
 from service.product import Product
 from service.settings import Settings
@@ -48,6 +49,7 @@ def create_app(settings: Settings, metrics: PrometheusMetrics) -> FastAPI:
     _add_operations(app, metrics)
     add_refusals(app, noting)
     origins = settings.web_origins
+    app.add_middleware(ShortWay, routes=shortened(images.router.routes))
     app.add_middleware(Guard, state=app.state, origins=origins)
     if origins:
         app.add_middleware(CORSMiddleware, allow_origins=origins, **SHARED)

@@ -22,6 +22,9 @@ from service.problems import problem, retry_after_s
 Noting = Callable[[Request, Exception], BackgroundTask | None]
 """What is to be done about a refusal once it is sent."""
 
+REFUSED = (FeatureError, ClassifierError, ServiceError)
+"""Errors of the product: each is a problem in words."""
+
 
 def answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:  # noqa: ANN401 - whatever JSON can say
     """A JSON answer."""
@@ -50,8 +53,8 @@ def describe_job(job: Job) -> dict[str, Any]:
     }
 
 
-def refuse(error: Exception) -> Response:
-    """A problem for an error."""
+def refuse(error: Exception, after: BackgroundTask | None = None) -> Response:
+    """A problem for an error, and what is to be done once it is sent."""
     body = problem(error)
     if isinstance(error, NothingAnswered):
         body |= error.answer
@@ -59,7 +62,7 @@ def refuse(error: Exception) -> Response:
     headers = {} if wait_s is None else {"Retry-After": str(wait_s)}
     if isinstance(error, Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"
-    return Response(orjson.dumps(body), body["status"], headers, media_type=PROBLEM_JSON)
+    return Response(orjson.dumps(body), body["status"], headers, PROBLEM_JSON, after)
 
 
 def add_refusals(app: FastAPI, noting: Noting) -> None:
@@ -71,11 +74,9 @@ def add_refusals(app: FastAPI, noting: Noting) -> None:
     """
 
     async def refuse_error(request: Request, error: Exception) -> Response:
-        refusal = refuse(error)
-        refusal.background = noting(request, error)
-        return refusal
+        return refuse(error, noting(request, error))
 
-    for kind in (FeatureError, ClassifierError, ServiceError):
+    for kind in REFUSED:
         app.add_exception_handler(kind, refuse_error)
     app.add_exception_handler(RequestValidationError, _refuse_shape)
     app.add_exception_handler(HTTPException, _refuse_http)

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import orjson
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from features.errors import Overloaded
@@ -24,14 +24,6 @@ log = structlog.get_logger("http")
 
 PROBLEM_JSON = "application/problem+json"
 
-HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
-
 POLICY = "default-src 'none'; frame-ancestors 'none'"
 """What a browser may do with an answer that is no page: nothing."""
 
@@ -42,7 +34,23 @@ PAGE_POLICY = (
 )
 """The same for the documentation, which starts its viewer by a line of script in the page."""
 
-HTTPS_ONLY = "max-age=31536000"
+HTTPS_ONLY = (b"strict-transport-security", b"max-age=31536000")
+
+
+def _headers(policy: str) -> list[tuple[bytes, bytes]]:
+    """What every answer carries, as pairs of bytes: what is sent, and made only once."""
+    said = {
+        "x-content-type-options": "nosniff",
+        "x-frame-options": "DENY",
+        "referrer-policy": "no-referrer",
+        "cache-control": "no-store",
+        "cross-origin-resource-policy": "same-origin",
+        "content-security-policy": policy,
+    }
+    return [(name.encode(), value.encode()) for name, value in said.items()]
+
+
+OF_ANSWERS, OF_PAGES = _headers(POLICY), _headers(PAGE_POLICY)
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")
@@ -95,7 +103,8 @@ class _Exchange:
         self._max_bytes = max_bytes
         self._read = 0
         self._status = 0
-        offered = Headers(scope=scope).get("x-request-id", "")
+        self._headers = Headers(scope=scope)
+        offered = self._headers.get("x-request-id", "")
         self._id = offered if REQUEST_ID.fullmatch(offered) else uuid4().hex
 
     async def run(self, app: ASGIApp, metrics: PrometheusMetrics, *, log_it: bool) -> None:
@@ -125,7 +134,7 @@ class _Exchange:
                 log.info("answered", request=self._id, **said, ms=round(1000 * seconds, 2))
 
     def _check_announced(self) -> None:
-        announced = Headers(scope=self._scope).get("content-length", "")
+        announced = self._headers.get("content-length", "")
         if announced.isdigit() and int(announced) > self._max_bytes:
             raise self._too_large()
 
@@ -139,14 +148,14 @@ class _Exchange:
     async def _send_marked(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._status = message["status"]
-            headers = MutableHeaders(scope=message)
-            headers["X-Request-ID"] = self._id
-            for name, value in HEADERS.items():
-                headers.setdefault(name, value)
-            is_page = headers.get("content-type", "").startswith("text/html")
-            headers.setdefault("Content-Security-Policy", PAGE_POLICY if is_page else POLICY)
-            if self._scope.get("scheme") == "https":
-                headers.setdefault("Strict-Transport-Security", HTTPS_ONLY)
+            said = {name.lower(): value for name, value in message["headers"]}
+            is_page = said.get(b"content-type", b"").startswith(b"text/html")
+            ours = OF_PAGES if is_page else OF_ANSWERS
+            added = [pair for pair in ours if pair[0] not in said]
+            if self._scope.get("scheme") == "https" and HTTPS_ONLY[0] not in said:
+                added.append(HTTPS_ONLY)
+            added.append((b"x-request-id", self._id.encode()))
+            message["headers"] = [*message["headers"], *added]
         await self._send(message)
 
     async def _refuse(self, error: Exception) -> None:

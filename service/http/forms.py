@@ -10,8 +10,10 @@ from fastapi import Request
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
 
 from service.errors import InvalidRequest, RequestTooLarge
+from service.http.parts import read_parts
 from service.product import Upload
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -139,25 +141,42 @@ class Form:
 
 @asynccontextmanager
 async def read_form(request: Request, *, max_files: int) -> AsyncIterator[Form]:
-    """Reads a multipart form; its files are closed at the end of the block.
+    """Reads a multipart form of any size; its files are closed at the end of the block.
 
     Raises:
         InvalidRequest: the body is no such form, or has too many parts.
     """
+    _check_is_form(request)
+    try:
+        # One more than is allowed, so that the refusal can say how many there may be.
+        async with request.form(max_files=max_files + 1, max_fields=MAX_FIELDS) as data:
+            yield Form(data, request.query_params)
+    except HTTPException as error:
+        raise _unreadable(error.detail, max_files) from error
+
+
+async def read_small_form(request: Request, *, max_files: int) -> Form:
+    """Reads a form whose files will be in memory anyway; raises as `read_form`."""
+    _check_is_form(request)
+    kind, most = request.headers["content-type"], max_files + 1
+    try:
+        data = await read_parts(kind, request.stream(), max_files=most, max_fields=MAX_FIELDS)
+    except MultiPartException as error:
+        raise _unreadable(error.message, max_files) from error
+    return Form(data, request.query_params)
+
+
+def _check_is_form(request: Request) -> None:
     kind = _kind(request)
     if kind != "multipart/form-data":
         raise InvalidRequest(
             f"Expected multipart/form-data, got '{kind[:80] or 'nothing'}'.",
             hint="Send a form, as curl does with -F images=@picture.jpg.",
         )
-    try:
-        # One more than is allowed, so that the refusal can say how many there may be.
-        async with request.form(max_files=max_files + 1, max_fields=MAX_FIELDS) as data:
-            yield Form(data, request.query_params)
-    except HTTPException as error:
-        raise InvalidRequest(
-            f"The form cannot be read: {error.detail}", hint=f"At most {max_files} files."
-        ) from error
+
+
+def _unreadable(reason: str, max_files: int) -> InvalidRequest:
+    return InvalidRequest(f"The form cannot be read: {reason}", hint=f"At most {max_files} files.")
 
 
 def _kind(request: Request) -> str:

@@ -4,6 +4,7 @@ Whatever is no probe is shut, so that a new route cannot be forgotten. Knows no 
 """
 
 import ipaddress
+from functools import lru_cache
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -52,14 +53,26 @@ async def _principal(
 ) -> Principal:
     """Who asks, if their role is high enough for the route."""
     role: Role = scopes.scopes[-1]  # type: ignore[assignment]  # a Role is all that is said below
+    principal, note = admit(request, role)
+    if note is not None:
+        after.tasks.append(note)
+    return principal
+
+
+def admit(request: Request, role: Role) -> tuple[Principal, BackgroundTask | None]:
+    """Who asks, and what is to be done once they are answered.
+
+    Raises:
+        Forbidden: their role is too low.
+    """
     request.state.role = role
     principal: Principal = request.state.principal
     principal.require(role)
-    if _is_noted_question(request, role):
-        # Only where it is answered: a refusal has its own way.
-        product: Product = request.app.state.product
-        after.add_task(_note, product, principal, _action(request), "", "done")
-    return principal
+    if not _is_noted_question(request, role):
+        return principal, None
+    # Only where it is answered: a refusal has its own way.
+    product: Product = request.app.state.product
+    return principal, BackgroundTask(_note, product, principal, _action(request), "", "done")
 
 
 Reader = Annotated[Principal, Security(_principal, scopes=["predict"])]
@@ -175,6 +188,7 @@ def _check_at_home(scope: Scope, headers: Headers, origins: tuple[str, ...]) -> 
     )
 
 
+@lru_cache(maxsize=256)
 def _name_of(host: str) -> str:
     try:
         return urlsplit(f"//{host}").hostname or ""
@@ -182,6 +196,7 @@ def _name_of(host: str) -> str:
         return ""
 
 
+@lru_cache(maxsize=256)
 def _is_loopback(name: str) -> bool:
     if name == "localhost":
         return True

@@ -7,7 +7,7 @@ from fastapi.responses import Response
 
 from service import schemas
 from service.http.answers import answer
-from service.http.forms import is_json, read_form, read_json
+from service.http.forms import is_json, read_json, read_small_form
 from service.http.gate import Answering
 from service.http.guard import Admin, Reader
 from service.http.openapi import body_of, form_field
@@ -51,12 +51,16 @@ async def predict_images(request: Request, who: Reader, turn: Answering) -> Resp
                 as_json=True,
             )
         )
-    async with read_form(request, max_files=schemas.MAX_IMAGES) as form:
-        uploads = form.uploads("images", at_most=schemas.MAX_IMAGES)
-        heads = form.texts("heads")
-        evidence = form.whole("evidence", 0, low=0, high=schemas.MAX_EVIDENCE)
-        remember = form.truth("remember", default=True)
-        explain = form.truth("explain", default=False)
+    form = await read_small_form(request, max_files=schemas.MAX_IMAGES)
+    uploads = form.uploads("images", at_most=schemas.MAX_IMAGES)
+    heads = form.texts("heads")
+    evidence = form.whole("evidence", 0, low=0, high=schemas.MAX_EVIDENCE)
+    remember = form.truth("remember", default=True)
+    explain = form.truth("explain", default=False)
+    if not (evidence or explain):
+        found = predict.predict_now(product, who.workspace, uploads, heads)
+        if found is not None:
+            return answer(found)
     return answer(
         await turn.run(
             predict.predict_images,
@@ -80,8 +84,8 @@ async def predict_images(request: Request, who: Reader, turn: Answering) -> Resp
 async def embed_images(request: Request, who: Reader, turn: Answering) -> Response:
     """Gives the vectors of images, as JSON or as an Arrow stream."""
     product: Product = request.app.state.product
-    async with read_form(request, max_files=schemas.MAX_IMAGES) as form:
-        uploads = form.uploads("images", at_most=schemas.MAX_IMAGES)
+    form = await read_small_form(request, max_files=schemas.MAX_IMAGES)
+    uploads = form.uploads("images", at_most=schemas.MAX_IMAGES)
     if embed.ARROW in request.headers.get("accept", ""):
         stream = await turn.run(embed.embed_arrow, product, who.workspace, uploads)
         return Response(stream, media_type=embed.ARROW)
@@ -108,13 +112,13 @@ async def search_images(request: Request, who: Reader, turn: Answering) -> Respo
     if is_json(request):
         query = await read_json(request, schemas.SearchQuery)
         return answer(await turn.run(_search_json, product, who.workspace, query))
-    async with read_form(request, max_files=1) as form:
-        upload = form.uploads("image", at_most=1)[0]
-        filters: dict[str, Any] = {
-            "k": form.whole("k", 10, low=1, high=schemas.MAX_HITS),
-            "dataset": form.text("dataset"),
-            "label": form.text("label"),
-        }
+    form = await read_small_form(request, max_files=1)
+    upload = form.uploads("image", at_most=1)[0]
+    filters: dict[str, Any] = {
+        "k": form.whole("k", 10, low=1, high=schemas.MAX_HITS),
+        "dataset": form.text("dataset"),
+        "label": form.text("label"),
+    }
     return answer(await turn.run(search.search_image, product, who.workspace, upload, **filters))
 
 

@@ -14,9 +14,12 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from anyio import to_thread
+from fastapi import routing
 from in_process import Http, files
 from live_server import picture
 from sqlalchemy import event
+from starlette import formparsers
 
 from classifiers.zoo import Zoo
 from features import pipeline
@@ -24,9 +27,10 @@ from features.keys import digest
 from features.store import FeatureStore
 from features.table import Table
 from features.testing import ToyBackbone
+from service import access
 from service.names import DEFAULT_WORKSPACE
 from service.product import Product
-from service.workflows.predict import predict_digests
+from service.workflows.predict import NOW_HEADS, NOW_IMAGES, predict_digests
 
 RED, GREEN = picture("red", 100), picture("green", 101)
 
@@ -81,14 +85,19 @@ class Work:
 def work(http: Http, monkeypatch: pytest.MonkeyPatch) -> Iterator[Work]:
     """Counts the work of the application; both heads are loaded and `RED` is known."""
     known(http, RED)
+    monkeypatch.setattr(access, "REFRESH_S", float("inf"))  # else a thread reads keys now and then
     work = Work()
     for owner, attribute, name in (
         (pipeline, "decode", "decode"),
         (ToyBackbone, "run", "forward"),
         (FeatureStore, "get", "look-up"),
+        (FeatureStore, "get_now", "glance"),
         (FeatureStore, "put", "append"),
         (Table, "refresh", "log read"),
         (Zoo, "load", "load"),
+        (to_thread, "run_sync", "thread"),
+        (routing, "solve_dependencies", "framework"),
+        (formparsers, "SpooledTemporaryFile", "temporary file"),
     ):
         monkeypatch.setattr(owner, attribute, work.counted(name, getattr(owner, attribute)))
     engine = http.product.catalog.database._engine
@@ -159,13 +168,11 @@ def test_an_image_that_is_not_to_be_remembered_is_not_written(http: Http, work: 
 
 
 @pytest.mark.parametrize("heads", [["colour"], ["colour", "is-red"], None])
-def test_a_known_image_costs_one_look_up_and_nothing_else(
+def test_a_known_image_costs_one_glance_and_neither_a_thread_nor_a_query(
     http: Http, work: Work, heads: list[str] | None
 ) -> None:
     done = cost(work, http, RED, **({"heads": heads} if heads else {}))
-    assert {name: n for name, n in done.items() if n and name != "query"} == {"look-up": 1}, (
-        work.touched
-    )
+    assert +done == {"glance": 1}, work.touched
 
 
 def test_a_known_image_wakes_no_thread_that_has_nothing_to_do(
@@ -182,7 +189,26 @@ def test_a_known_digest_costs_the_same(http: Http, work: Work) -> None:
     with work.of_block() as done:
         answer = http.post("/v1/predict", json={"digests": [digest(RED)], "heads": ["colour"]})
     assert answer.status_code == 200
-    assert {name: n for name, n in done.items() if n and name != "query"} == {"look-up": 1}
+    assert {name: n for name, n in done.items() if n and name not in ("query", "thread")} == {
+        "look-up": 1
+    }
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"evidence": "1"},
+        {"heads": [f"more-{n}" for n in range(NOW_HEADS + 1)]},
+        {"images": NOW_IMAGES + 1},
+    ],
+)
+def test_what_takes_longer_has_a_thread_of_its_own(
+    http: Http, work: Work, asked: dict[str, Any]
+) -> None:
+    add_heads(http.product, NOW_HEADS + 1)
+    images = [picture("blue", n) for n in range(asked.pop("images", 1))]
+    known(http, *images)
+    assert cost(work, http, *images, **asked)["thread"] == 1
 
 
 def test_the_catalog_is_asked_the_same_whatever_the_number_of_heads(http: Http, work: Work) -> None:
