@@ -74,8 +74,10 @@ class Gate:
         Raises:
             ClientGone: nobody waits for the answer any more; the work was not begun.
         """
+        must_wait = not self._turns.value
         async with self._turns:
-            if await request.is_disconnected():
+            # Who need not wait was there a moment ago, and asking costs as much as a known image.
+            if must_wait and await request.is_disconnected():
                 raise ClientGone
             start = perf_counter()
             try:
