@@ -70,14 +70,15 @@ class Settings(BaseSettings):
         ge=1,
         description="Images that may wait for the engine before requests are answered 503.",
     )
+    # Twice the most images of a forward pass: while some are looked at, others are decoded.
     answer_threads: int = Field(
-        default=16, ge=1, description="Predictions, embeddings and searches worked on at once."
+        default=32, ge=1, description="Predictions, embeddings and searches worked on at once."
     )
     ingest_threads: int = Field(
         default=4, ge=1, description="Requests that bring images or labels, worked on at once."
     )
     max_waiting_requests: int = Field(
-        default=96,
+        default=80,
         ge=0,
         description="Requests of either kind that may wait their turn; more are answered 503.",
     )

@@ -231,6 +231,33 @@ def test_what_is_known_is_neither_decoded_nor_computed(
     assert engine.images == 1
 
 
+def test_what_is_stored_is_there_without_waiting_for_anything(
+    embedder: Embedder, engine: Watched, store: FeatureStore
+) -> None:
+    sent = images(1, 2, 1)
+    assert embedder.known(sent, store) is None
+    embedder.embed(sent[:1], store, remember="now")
+    assert embedder.known(sent, store) is None, "only all of them or none"
+    embedder.embed(sent, store, remember="now")
+    engine.hold()
+    with store._synced._lock:  # a writer is at work
+        found = embedder.known(sent, store)
+    assert found is not None
+    assert right(found, sent)
+    assert cached(found) == [True] * 3
+
+
+def test_what_another_has_stored_or_erased_is_known_once_somebody_has_looked(
+    embedder: Embedder, store: FeatureStore, opener: Opener
+) -> None:
+    sent = images(1)
+    embedder.embed(sent, store, remember="now")
+    opener().delete([digest(sent[0][1])])
+    assert embedder.known(sent, store) is None
+    assert cached(embedder.embed(sent, store, remember="now")) == [False]
+    assert embedder.known(sent, store) is not None
+
+
 def test_now_is_durable_before_the_answer(
     embedder: Embedder, store: FeatureStore, opener: Opener
 ) -> None:

@@ -3,9 +3,11 @@
 import asyncio
 import gc
 import os
+from threading import Event
 from typing import Any
 
 import pytest
+from anyio import to_thread
 
 from service.deadline import Deadline
 from service.leash import SERVER_PID
@@ -54,6 +56,49 @@ def test_what_the_application_raises_is_raised_at_once() -> None:
 
     with pytest.raises(ZeroDivisionError):
         ask(broken, 30)
+
+
+def test_who_waits_for_a_thread_is_told_before_it_is_done() -> None:
+    async def blocked(*_: Any) -> None:
+        await to_thread.run_sync(done.wait, 30)
+
+    async def run() -> list[dict[str, Any]]:
+        sent: list[dict[str, Any]] = []
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        try:
+            async with asyncio.timeout(10):
+                await Deadline(blocked, 0.05)(HTTP, send, send)
+        finally:
+            done.set()
+        return sent
+
+    done = Event()
+    assert [message.get("status") for message in asyncio.run(run())] == [504, None]
+
+
+def test_what_takes_too_long_is_given_up() -> None:
+    given_up = []
+
+    async def slow(*_: Any) -> None:
+        try:
+            await asyncio.sleep(30)
+        except asyncio.CancelledError:
+            given_up.append(True)
+            raise
+
+    ask(slow, 0.05)
+    assert given_up
+
+
+def test_a_timeout_of_the_applications_own_is_its_own() -> None:
+    async def impatient(*_: Any) -> None:
+        raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        ask(impatient, 30)
 
 
 def test_no_timer_is_left_of_requests_that_were_answered() -> None:

@@ -110,6 +110,26 @@ def test_light_requests_and_intake_do_not_wait_behind_answers(http: Http, held: 
     assert asyncio.run(run()) == [200, 200, 200]
 
 
+def test_a_known_image_does_not_wait_behind_unknown_ones(http: Http, held: Event) -> None:
+    known = files(picture("red", 1))
+    held.set()
+    for _ in range(2):
+        assert http.post("/v1/predict", files=known).status_code == 200
+        http.product.embedder.flush()
+    held.clear()
+
+    async def run() -> int:
+        busy = [asyncio.create_task(http._send(*asking(n))) for n in range(THREADS + 1)]
+        while http.app.state.gates.answers._inside <= THREADS:  # noqa: ASYNC110  tells nobody
+            await asyncio.sleep(0.01)
+        answer = await asyncio.wait_for(http._send("POST", "/v1/predict", {"files": known}), 10)
+        held.set()
+        await asyncio.gather(*busy)
+        return answer.status_code
+
+    assert asyncio.run(run()) == 200
+
+
 def test_what_nobody_waits_for_any_more_is_not_done(http: Http, held: Event) -> None:
     async def run() -> None:
         busy = [asyncio.create_task(http._send(*asking(n))) for n in range(THREADS)]

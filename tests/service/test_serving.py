@@ -61,6 +61,32 @@ def test_a_head_deleted_between_finding_and_asking_still_answers(product: Produc
     np.testing.assert_array_equal(before.flat, panel.answers(X).flat)
 
 
+def test_heads_that_have_answered_are_there_without_waiting(product: Product) -> None:
+    served, X = product.served(W), matrix(product)
+    panel = served.ask(None)
+    assert served.ask_now(None, at_most=2) is None, "what answers may have to be compiled"
+    first = panel.answers(X)
+    with served._lock, served._loading:  # somebody loads others
+        now = served.ask_now(None, at_most=2)
+        assert served.ask_now(["colour"], at_most=1) is not None
+        assert served.ask_now(None, at_most=1) is None, "too many"
+        assert served.ask_now(["colour", "nope"], at_most=2) is None
+        assert served.ask_now(["colour@1"], at_most=2) is None, "never asked for"
+    assert now is not None
+    np.testing.assert_array_equal(first.flat, now.answers(X).flat)
+
+
+def test_after_a_change_of_the_catalog_somebody_has_to_ask_first(product: Product) -> None:
+    served, X = product.served(W), matrix(product)
+    served.ask(None).answers(X)
+    heads.delete_head(product, W, "colour")
+    assert served.ask_now(None, at_most=2) is None
+    served.ask(None)
+    now = served.ask_now(None, at_most=2)
+    assert now is not None
+    assert [a.name for a in now.asked] == ["is-red"]
+
+
 def test_a_head_whose_artefact_is_gone_or_damaged_has_that_error(product: Product) -> None:
     entry = product.catalog.heads.entry(W, "colour")
     zoo = product.workspaces[W].zoo
