@@ -250,9 +250,11 @@ def test_what_is_stored_is_there_without_waiting_for_anything(
 def test_what_another_has_stored_or_erased_is_known_once_somebody_has_looked(
     embedder: Embedder, store: FeatureStore, opener: Opener
 ) -> None:
-    sent = images(1)
-    embedder.embed(sent, store, remember="now")
-    opener().delete([digest(sent[0][1])])
+    sent, other = images(1), opener()
+    embedder.embed(images(1, 2), store, remember="now")
+    other.delete([digest(images(2)[0][1])])
+    other.compact()  # from here on the files are others, and those from before are not touched
+    other.delete([digest(sent[0][1])])
     assert embedder.known(sent, store) is None
     assert cached(embedder.embed(sent, store, remember="now")) == [False]
     assert embedder.known(sent, store) is not None
