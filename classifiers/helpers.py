@@ -7,7 +7,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-_CORES = len(os.sched_getaffinity(0))
+_CORES = os.cpu_count() or 1
 
 SHARES = 2 * _CORES if _CORES > 1 else 1
 """Shares that work is worth cutting into: more than cores, for one of them may be busy."""
