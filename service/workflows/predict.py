@@ -95,7 +95,7 @@ def predict_now(
     if known is None:
         return None
     results = [_entry(u.filename, found) for u, found in zip(images, known, strict=True)]
-    return _answer(product, place, results, known, panel, evidence=0)
+    return _answer(product, place, results, known, panel, evidence=0, as_json=False)
 
 
 def predict_digests(
