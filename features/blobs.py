@@ -100,7 +100,7 @@ class Blobs:
     def digests(self) -> Iterator[str]:
         """Yield the digests of all that is kept, in order."""
         with reaching(self._root):
-            for path in sorted(self._root.glob("??/??/*")):
+            for path in sorted(self._root.glob("??/*")):
                 if is_digest(path.name):
                     yield path.name
 
@@ -141,5 +141,10 @@ class Blobs:
                     note.unlink(missing_ok=True)
 
     def path(self, name: str) -> Path:
-        """Return where the bytes of a digest are, or would be."""
-        return self._root / name[:2] / name[2:4] / name
+        """Return where the bytes of a digest are, or would be.
+
+        In one of 256 folders: each is there from the first few hundred images on, and thousands of
+        files in it are no burden. To make and flush one of 65,536 would cost each image as much as
+        its file.
+        """
+        return self._root / name[:2] / name

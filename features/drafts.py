@@ -24,7 +24,7 @@ class Drafts:
 
     Args:
         contents: digest → bytes.
-        place_of: digest → where the bytes belong: in a folder in a folder of `root`.
+        place_of: digest → where the bytes belong: in a folder of `root`.
         root: folder of all of them.
     """
 
@@ -70,8 +70,8 @@ class Drafts:
                     draft.replace(place)
                 except FileNotFoundError:
                     lost.append(name)
-                # Those above as well: another call may have made them, and not flushed them yet.
-                folders |= {place.parent, place.parent.parent, self._root}
+                # That above as well: another call may have made it, and not flushed it yet.
+                folders |= {place.parent, self._root}
             self._each(flush, list(folders))
         return lost
 

@@ -95,6 +95,7 @@ class Embedder:
         store: "FeatureStore | None",
         *,
         remember: Remember = "later",
+        digests: Sequence[str] | None = None,
     ) -> list[Embedded | ImageRejected]:
         """Return the vectors of each image, or why it was rejected, in the order given.
 
@@ -103,6 +104,7 @@ class Embedder:
             store: where vectors are looked up and remembered; without one, all are computed.
             remember: "later" stores new vectors soon after the answer, and counts them as known at
                 once; "now" has them durable before it.
+            digests: of the images, where the caller has them already.
 
         Raises:
             Overloaded: too much is waiting; nothing was done.
@@ -112,7 +114,8 @@ class Embedder:
         """
         if store is not None and store.space != self._space:
             raise SpaceMismatch(expected=store.space.id, found=self._space.id)
-        digests = [digest(data) for _, data in images]
+        if digests is None:
+            digests = [digest(data) for _, data in images]
         contents = {key: data for key, (_, data) in zip(digests, images, strict=True)}
         with self._attending():
             known, computed, rejected = self._embed(contents, store, remember)

@@ -55,6 +55,8 @@ labels = Table(
     Column("added", String(32), nullable=False),
     UniqueConstraint("dataset_id", "digest", "label"),
     Index("ix_labels_digest", "digest"),
+    # What a dataset holds is counted after every batch that is added to it.
+    Index("ix_labels_label", "dataset_id", "label"),
 )
 
 heads = Table(

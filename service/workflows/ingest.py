@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -21,8 +20,11 @@ from service.workspace import Workspace
 
 log = structlog.get_logger("ingest")
 
-BATCH = 64
-"""Images that are made durable together."""
+BATCH = 128
+BATCH_BYTES = 64 * 2**20
+"""How much is made durable together, at most: an append to the records, a commit to the catalog and
+their flushes cost the same for one image and for a hundred. In memory is little more than this.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +94,10 @@ def _ingest_batch(
 ) -> list[dict[str, Any]]:
     place = product.workspaces[workspace]
     texts = [_checked(upload) for upload in batch]
-    contents = {digest(upload.data): upload.data for upload in batch}
+    digests = [digest(upload.data) for upload in batch]
+    contents = {name: upload.data for name, upload in zip(digests, batch, strict=True)}
     with place.blobs.adding(contents), place.blobs.putting(contents) as keep:
-        embedded = _embedded(product, place, batch)
+        embedded = _embedded(product, place, batch, digests)
         if isinstance(embedded, FeatureError):
             new = set[str]()
         else:
@@ -114,12 +117,12 @@ def _ingest_batch(
 
 
 def _embedded(
-    product: Product, place: Workspace, batch: list[LabelledUpload]
+    product: Product, place: Workspace, batch: list[LabelledUpload], digests: list[str]
 ) -> list[Embedded | ImageRejected] | FeatureError:
     """What was seen; a failure is given back, for nothing was kept that had to be noted."""
     images = [(upload.filename, upload.data) for upload in batch]
     try:
-        return product.embedder.embed(images, place.store, remember="now")
+        return product.embedder.embed(images, place.store, remember="now", digests=digests)
     except FeatureError as error:
         return error
 
@@ -208,6 +211,14 @@ def _checked(upload: LabelledUpload) -> Labelled | Exception:
 
 
 def _batches(uploads: Iterable[LabelledUpload]) -> Iterator[list[LabelledUpload]]:
-    waiting = iter(uploads)
-    while batch := list(islice(waiting, BATCH)):
+    """Few enough at a time to be held in memory; one file may be as large as it likes."""
+    batch: list[LabelledUpload] = []
+    size = 0
+    for upload in uploads:
+        if len(batch) == BATCH or (batch and size + len(upload.data) > BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(upload)
+        size += len(upload.data)
+    if batch:
         yield batch

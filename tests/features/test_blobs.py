@@ -43,7 +43,7 @@ def test_digests_come_in_order_and_without_what_is_half_written(
     blobs: Blobs, tmp_path: Path
 ) -> None:
     names = sorted(blobs.put(bytes([i])) for i in range(20))
-    shard = tmp_path / "blobs" / names[0][:2] / names[0][2:4]
+    shard = tmp_path / "blobs" / names[0][:2]
     (shard / f".{names[0]}.0123456789abcdef").write_bytes(PICTURE)
     assert names == list(blobs.digests())
 
@@ -67,7 +67,7 @@ def test_what_is_no_known_digest_is_unknown(blobs: Blobs, name: str) -> None:
 def test_deleted_bytes_are_nowhere_on_the_disk(blobs: Blobs, tmp_path: Path) -> None:
     name = blobs.put(PICTURE)
     other = blobs.put(b"another")
-    path = tmp_path / "blobs" / name[:2] / name[2:4] / name
+    path = tmp_path / "blobs" / name[:2] / name
     path.with_name(f".{name}.0123456789abcdef").write_bytes(PICTURE)
     assert blobs.delete(name)
     assert PICTURE not in everything_under(tmp_path)
@@ -77,7 +77,7 @@ def test_deleted_bytes_are_nowhere_on_the_disk(blobs: Blobs, tmp_path: Path) -> 
 
 def test_changed_bytes_are_damage_and_not_an_answer(blobs: Blobs, tmp_path: Path) -> None:
     name = blobs.put(PICTURE)
-    path = tmp_path / "blobs" / name[:2] / name[2:4] / name
+    path = tmp_path / "blobs" / name[:2] / name
     path.write_bytes(b"A picture")
     with pytest.raises(StoreDamaged) as caught:
         blobs.get(name)
@@ -86,7 +86,7 @@ def test_changed_bytes_are_damage_and_not_an_answer(blobs: Blobs, tmp_path: Path
 
 def test_putting_again_heals_damage(blobs: Blobs, tmp_path: Path) -> None:
     name = blobs.put(PICTURE)
-    (tmp_path / "blobs" / name[:2] / name[2:4] / name).write_bytes(b"A picture")
+    (tmp_path / "blobs" / name[:2] / name).write_bytes(b"A picture")
     blobs.put(PICTURE)
     assert blobs.get(name) == PICTURE
 
@@ -107,7 +107,7 @@ def test_the_name_is_flushed_after_the_bytes_and_before_the_answer(
     blobs: Blobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flushed: list[tuple[str, bool]] = []
-    path = tmp_path / "blobs" / digest(PICTURE)[:2] / digest(PICTURE)[2:4] / digest(PICTURE)
+    path = tmp_path / "blobs" / digest(PICTURE)[:2] / digest(PICTURE)
     monkeypatch.setattr(
         blobs_module, "flush", lambda folder: flushed.append((folder.name, path.exists()))
     )

@@ -64,6 +64,7 @@ def _datasets() -> None:
         ),
     )
     op.create_index("ix_labels_digest", "labels", ["digest"], unique=False)
+    op.create_index("ix_labels_label", "labels", ["dataset_id", "label"], unique=False)
 
 
 def _erasures() -> None:
