@@ -1,5 +1,6 @@
 """What every verb shares: where it asks, and how a refusal is told. Knows no verb."""
 
+import gc
 import json
 import os
 import sys
@@ -92,16 +93,28 @@ def session(
     from service.client import Client
 
     origin = origin_of(context, server, key, as_json=as_json)
-    if origin.server:
-        client = Client(origin.server, origin.key)
-    else:
+    client = Client(origin.server, origin.key) if origin.server else _of_home(origin)
+    try:
+        with client:
+            yield client
+    finally:
+        gc.unfreeze()
+
+
+def _of_home(origin: Origin) -> "Client":
+    """A client of the home folder itself."""
+    # What a start makes is there to stay: to look through it for garbage, again and again, is a
+    # fifth of the start.
+    gc.disable()
+    try:
         from service.local import local_client
 
         settings = quiet_settings()
         _announce_first_use(settings)
-        client = local_client(settings, origin.workspace)
-    with client:
-        yield client
+        return local_client(settings, origin.workspace)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def origin_of(
