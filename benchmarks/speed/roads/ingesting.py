@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ from typing import Any
 
 import psutil
 
-from benchmarks.speed.bench import FLOOR, OURS, Bench
+from benchmarks.speed.bench import FLOOR, MS, OURS, Bench
 from benchmarks.speed.child import ROOT
 from benchmarks.speed.images import write_all
 from benchmarks.speed.measuring import Curve, Finding, Turns, median, ratio
@@ -41,11 +42,13 @@ class Ingest:
 
     Args:
         seconds: until it ended.
+        busy_s: processor time that it took.
         memory: (seconds, MiB) as it went.
         answer: what it printed, where it came so far.
     """
 
     seconds: float
+    busy_s: float
     memory: list[tuple[float, float]]
     answer: dict[str, Any]
 
@@ -58,13 +61,20 @@ def measure(bench: Bench) -> None:
     floor = floor_of(bench, jpegs[:512])
     runs: list[Ingest] = []
     turns: Turns = {OURS: [], FLOOR: []}
+    busy: Turns = {OURS: [], FLOOR: []}
     for number in range(times):
         runs.append(run(bench.home(f"home-{number}"), folder))
         turns[OURS].append(count / runs[-1].seconds)
-        turns[FLOOR].append(count / float(floor(images=count)["total"]))
+        busy[OURS].append(MS * runs[-1].busy_s / count)
+        least = floor(images=count)
+        turns[FLOOR].append(count / float(least["total"]))
+        busy[FLOOR].append(MS * float(least["busy"]) / count)
     bench.keep(ROAD, "images/s", turns)
     says = f"{count:,} JPEGs, the whole command, times the floor of decode and forward"
     bench.journal.add(Finding(ROAD, says, ratio(turns[OURS], turns[FLOOR]), target=0.9))
+    bench.keep(f"{ROAD}, processor", "ms an image", busy)
+    says = "the floor's processor time, times the command's: others on the machine hardly change it"
+    bench.journal.add(Finding(f"{ROAD}, processor", says, ratio(busy[FLOOR], busy[OURS])))
     _judge_memory(bench, runs)
     _interrupt(bench, folder, count, runs[0].seconds)
 
@@ -73,7 +83,7 @@ def run(home: Path, folder: Path, *, killed_after_s: float | None = None) -> Ing
     """Runs the command, or as much of it as it is left time for."""
     printed = home.parent / f"{home.name}.json"
     memory = []
-    begun = time.monotonic()
+    begun, used_before = time.monotonic(), _used_by_children_s()
     with printed.open("wb") as output:
         process = psutil.Popen(
             [sys.executable, "-m", "service.cli", "ingest", "measured", str(folder), "--json"],
@@ -97,7 +107,14 @@ def run(home: Path, folder: Path, *, killed_after_s: float | None = None) -> Ing
     seconds = time.monotonic() - begun
     if killed_after_s is None and process.returncode:
         raise SystemExit(f"penultimate ingest has failed with {process.returncode}.")
-    return Ingest(seconds, memory, json.loads(printed.read_bytes() or b"{}"))
+    busy_s = _used_by_children_s() - used_before
+    return Ingest(seconds, busy_s, memory, json.loads(printed.read_bytes() or b"{}"))
+
+
+def _used_by_children_s() -> float:
+    """Processor time of the processes that this one has started and waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _judge_memory(bench: Bench, runs: list[Ingest]) -> None:
