@@ -166,7 +166,7 @@ def test_a_backup_says_what_the_home_had_lost_before(
     assert said.exit_code == 1
     assert f"images/default/{lost[:2]}/{lost} was lost before" in said.stderr
     assert verify(tmp_path / "backup").missing == (
-        f"images/default/{path.relative_to(path.parents[2])}",
+        f"images/default/{path.relative_to(path.parents[1])}",
     )
 
 
