@@ -50,14 +50,13 @@ def create_app(settings: Settings, metrics: PrometheusMetrics) -> FastAPI:
     add_refusals(app, noting)
     origins = settings.web_origins
     app.add_middleware(ShortWay, routes=shortened(images.router.routes))
-    app.add_middleware(Guard, state=app.state, origins=origins)
+    app.add_middleware(Guard, state=app.state, origins=origins, admit=app.state.gates.check)
     if origins:
         app.add_middleware(CORSMiddleware, allow_origins=origins, **SHARED)
     app.add_middleware(
         Edge,
         metrics=metrics,
         max_request_bytes=settings.max_request_bytes,
-        admit=app.state.gates.check,
         log_requests=settings.log_requests,
     )
     return app

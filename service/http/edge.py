@@ -5,7 +5,6 @@ until the server's own timeout.
 """
 
 import re
-from collections.abc import Callable
 from time import perf_counter
 from uuid import uuid4
 
@@ -64,7 +63,6 @@ class Edge:
         metrics: where requests are counted.
         max_request_bytes: most bytes of a body, announced or not.
         log_requests: whether each request is written to the log.
-        admit: raises, given a path, where there is no place for the request.
     """
 
     def __init__(
@@ -73,14 +71,12 @@ class Edge:
         *,
         metrics: PrometheusMetrics,
         max_request_bytes: int,
-        admit: Callable[[str], None],
         log_requests: bool = False,
     ) -> None:
         self._app = app
         self._metrics = metrics
         self._max_bytes = max_request_bytes
         self._log_requests = log_requests
-        self._admit = admit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Lets one request through."""
@@ -88,11 +84,7 @@ class Edge:
             await self._app(scope, receive, send)
             return
         exchange = _Exchange(scope, receive, send, self._max_bytes)
-        await exchange.run(self._admitted, self._metrics, log_it=self._log_requests)
-
-    async def _admitted(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._admit(scope["path"])
-        await self._app(scope, receive, send)
+        await exchange.run(self._app, self._metrics, log_it=self._log_requests)
 
 
 class _Exchange:
@@ -115,7 +107,7 @@ class _Exchange:
                 self._check_announced()
                 await app(self._scope, self._receive_counted, self._send_marked)
             except Overloaded as error:
-                # Only `admit` raises it here, of paths that it knows; inside, it is an answer.
+                # Only the guard raises it here, of paths that it knows; inside, it is an answer.
                 refused_at = self._scope["path"]
                 await self._refuse(error)
             except RequestTooLarge as error:

@@ -5,6 +5,7 @@ Whatever is no probe is shut, so that a new route cannot be forgotten. Knows no 
 
 import ipaddress
 from functools import lru_cache
+from collections.abc import Callable
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -93,12 +94,21 @@ class Guard:
         state: of the application: has the product, and in one process with the command line the
             operator, who is let in as such.
         origins: web pages from elsewhere that may ask.
+        admit: raises, given a path, where there is no place for the request.
     """
 
-    def __init__(self, app: ASGIApp, *, state: State, origins: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        state: State,
+        origins: tuple[str, ...],
+        admit: Callable[[str], None],
+    ) -> None:
         self._app = app
         self._state = state
         self._origins = origins
+        self._admit = admit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Lets one request through, or refuses it."""
@@ -109,6 +119,8 @@ class Guard:
                 await refuse(error)(scope, receive, send)
                 return
             scope.setdefault("state", {})["principal"] = principal
+            # After the key: how busy the server is, is nobody's business who has none.
+            self._admit(scope["path"])
         await self._app(scope, receive, send)
 
     async def _admitted(self, scope: Scope) -> Principal:

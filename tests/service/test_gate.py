@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from in_process import Http, files, opened, refused, settings_of
+from keyring import Keyring
 from live_server import picture
 
 from service.http.gate import ANSWERS, Gate
@@ -88,6 +89,32 @@ def test_a_refusal_does_not_go_through_the_framework(
     refused(answer, 503, "overloaded")
     assert int(answer.headers["retry-after"]) >= 1
     assert f'route="{path}",status="503"' in http.get("/metrics").text
+
+
+@pytest.mark.parametrize("path", sorted(ANSWERS))
+def test_who_has_no_key_does_not_learn_that_the_server_is_busy(
+    http: Http, held: Event, path: str
+) -> None:
+    keyring = Keyring(http)
+    key = {"Authorization": f"Bearer {keyring.key('predict')}"}
+
+    async def run() -> tuple[Any, Any]:
+        known = [(method, url, {**o, "headers": key}) for method, url, o in map(asking, range(5))]
+        busy = [asyncio.create_task(http._send(*request)) for request in known]
+        gate = http.app.state.gates.answers
+        while gate._inside < THREADS + WAITING:  # noqa: ASYNC110  tells nobody
+            await asyncio.sleep(0.01)
+        stranger = await http._send("POST", path, {"files": files(picture("red", 99))})
+        friend = await http._send(
+            "POST", path, {"files": files(picture("red", 99)), "headers": key}
+        )
+        held.set()
+        await asyncio.gather(*busy)
+        return stranger, friend
+
+    stranger, friend = asyncio.run(run())
+    refused(stranger, 401, "unauthenticated")
+    refused(friend, 503, "overloaded")
 
 
 def test_light_requests_and_intake_do_not_wait_behind_answers(http: Http, held: Event) -> None:
