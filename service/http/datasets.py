@@ -13,7 +13,7 @@ from service.http.answers import accepted, answer
 from service.http.forms import Form, read_form, read_json
 from service.http.gate import TakingIn
 from service.http.guard import Reader, Teacher
-from service.http.openapi import body_of, form_field
+from service.http.openapi import body_of, form_field, json_body
 from service.product import Product
 from service.schemas import LookAnswer
 from service.settings import Settings
@@ -72,7 +72,7 @@ def delete_dataset(request: Request, who: Teacher, dataset: str) -> Response:
     )
 
 
-@router.put("/{dataset}/labels")
+@router.put("/{dataset}/labels", openapi_extra=json_body(schemas.LabelChanges))
 async def put_labels(request: Request, who: Teacher, dataset: str, turn: TakingIn) -> Response:
     """Sets labels and groups of images that the dataset holds."""
     changes = await read_json(request, schemas.LabelChanges)

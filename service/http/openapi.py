@@ -25,5 +25,29 @@ def body_of(
     form = {"type": "object", "properties": fields, "required": required}
     content: dict[str, Any] = {"multipart/form-data": {"schema": form}}
     if json is not None:
-        content["application/json"] = {"schema": json.model_json_schema()}
+        content["application/json"] = {"schema": _whole(json)}
     return {"requestBody": {"required": True, "content": content}}
+
+
+def json_body(model: type[BaseModel]) -> dict[str, Any]:
+    """A request body that is JSON of a model."""
+    content = {"application/json": {"schema": _whole(model)}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def _whole(model: type[BaseModel]) -> dict[str, Any]:
+    """The schema of a model with those of its parts in their places: it stands in no components."""
+    schema = model.model_json_schema()
+    parts = schema.pop("$defs", {})
+
+    def filled(said: Any) -> Any:  # noqa: ANN401 - whatever JSON can say
+        if isinstance(said, list):
+            return [filled(one) for one in said]
+        if not isinstance(said, dict):
+            return said
+        if "$ref" in said:
+            return filled(parts[said["$ref"].rpartition("/")[2]])
+        return {name: filled(value) for name, value in said.items()}
+
+    whole: dict[str, Any] = filled(schema)
+    return whole

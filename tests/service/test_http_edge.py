@@ -1,12 +1,13 @@
 """What every request passes: refusals as problems, limits, ids, headers, metrics, the document."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 from in_process import Http, chunks, files, opened, refused, settings_of
 from live_server import picture
+from routes import OPERATIONS
 
 from service.catalog import Catalog
 
@@ -53,6 +54,24 @@ def test_the_document_lists_every_route_of_the_contract(shared_http: Http) -> No
     for path in ("/v1/predict", "/v1/embed", "/v1/search", "/v1/datasets/{dataset}/images"):
         body = document["paths"][path]["post"]["requestBody"]["content"]
         assert "multipart/form-data" in body, path
+
+
+@pytest.mark.parametrize("name", sorted(OPERATIONS))
+def test_a_route_documents_a_body_where_it_reads_one(small: Http, name: str) -> None:
+    method, path = name.split(" ")
+    url = re.sub(r"{(\w+)}", "1", path)
+    reads = []
+
+    async def body() -> AsyncIterator[bytes]:
+        reads.append(name)
+        yield b"--x--\r\n"
+
+    for kind in ("application/json", "multipart/form-data; boundary=x"):
+        small.request(method, url, content=body(), headers={"Content-Type": kind})
+    documented = OPERATIONS[name].get("requestBody", {}).get("content", {})
+    assert bool(reads) == bool(documented)
+    assert "$ref" not in str(documented) or "#/components/schemas/" in str(documented)
+    assert "$defs" not in str(documented)
 
 
 def test_the_documentation_page_loads_nothing_from_outside(shared_http: Http) -> None:
