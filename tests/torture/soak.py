@@ -32,8 +32,14 @@ from service.workflows.heads import delete_head  # noqa: E402
 from service.workflows.predict import predict_images  # noqa: E402
 
 CLIENTS = 8
+WARM = 200
+"""Requests before the first look: the first ones load and compile what answers them."""
+
 LOOKS = 10
 """Times that memory and files are looked at."""
+
+GROWTH_MIB = 24
+"""More than what answers may grow by from the second look on."""
 
 
 def main() -> int:
@@ -82,17 +88,25 @@ def predict(home: Path, count: int) -> dict[str, Any]:
     clients = Clients(str(home.parent / "request"), [len(request)])
     looks, statuses = [], Counter[str]()
     with servers.product(home) as server:
+        clients(server.port, CLIENTS, 0, WARM)
         for _ in range(LOOKS):
             found = clients(server.port, CLIENTS, 0, count // LOOKS)
             statuses.update(found["statuses"])
-            resident = sum(p.memory_info().rss for p in server.processes()) / 2**20
-            looks.append((resident, files_under(home)))
+            looks.append((resident_mib(server), files_under(home)))
     return {"predictions": dict(statuses), **grown("predictions", looks)}
 
 
+def resident_mib(server: servers.Server) -> float:
+    """Memory of the server without its trainer, which loads its libraries meanwhile."""
+    answering = [p for p in server.processes() if "service.trainer" not in p.cmdline()]
+    return sum(float(p.memory_info().rss) for p in answering) / 2**20
+
+
 def grown(what: str, looks: list[tuple[float, int]]) -> dict[str, str]:
-    """Memory and files along the way, in words."""
+    """Memory and files along the way, in words; ends the run where they grow."""
     memory, files = zip(*looks, strict=True)
+    if memory[-1] - memory[1] > GROWTH_MIB or files[-1] > files[1]:
+        raise SystemExit(f"{what}: memory or files grow: {looks}")
     return {
         f"{what}, MiB": ", ".join(f"{m:.0f}" for m in memory),
         f"{what}, files": ", ".join(map(str, files)),
