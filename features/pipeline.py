@@ -7,6 +7,7 @@ large one. Knows no digest and no store.
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from threading import Condition, Lock, Thread
 from time import perf_counter
@@ -35,8 +36,11 @@ class Observer(Protocol):
     def count(self, name: str, value: int = 1) -> None:
         """Add to a counter."""
 
-    def time(self, stage: str, seconds: float) -> None:
-        """Record how long one pass through a stage took."""
+    def time(self, stage: str, seconds: float, calls: Sequence[Context] = ()) -> None:
+        """Record how long one pass through a stage took.
+
+        `calls` are the contexts of those for whose images it was; none means the caller's own.
+        """
 
 
 class Silent:
@@ -45,7 +49,7 @@ class Silent:
     def count(self, name: str, value: int = 1) -> None:
         """Do nothing."""
 
-    def time(self, stage: str, seconds: float) -> None:
+    def time(self, stage: str, seconds: float, calls: Sequence[Context] = ()) -> None:
         """Do nothing."""
 
 
@@ -59,6 +63,7 @@ class Row(NamedTuple):
 @dataclass(slots=True, eq=False)
 class _Job:
     data: bytes
+    call: Context
     answer: Future[Row] = field(default_factory=Future)
     since: float = field(default_factory=perf_counter)
     pixels: UInt8 | None = None
@@ -104,7 +109,8 @@ class Pipeline:
         Raises:
             Overloaded: too many wait already. A call too large for the queue is let in alone.
         """
-        jobs = deque(map(_Job, images))
+        call = copy_context()
+        jobs = deque(_Job(data, call) for data in images)
         answers = [job.answer for job in jobs]
         with self._may_decode:
             if self._unfinished and self._unfinished + len(jobs) > self._queue_images:
@@ -128,9 +134,9 @@ class Pipeline:
         while (job := self._next_to_decode()) is not None:
             try:
                 start = perf_counter()
-                self._observer.time("wait", start - job.since)
+                self._observer.time("wait", start - job.since, (job.call,))
                 job.pixels = decode(job.data, self._engine.space.preprocessing, self._limits)
-                self._observer.time("decode", perf_counter() - start)
+                self._observer.time("decode", perf_counter() - start, (job.call,))
             except Exception as error:  # noqa: BLE001  a thread that died would leave all waiting
                 self._hand_over(job, error)
             else:
@@ -170,7 +176,7 @@ class Pipeline:
             rows: list[Row] = []
             failure: Exception | None = None
             try:
-                rows = self._run([job.pixels for job in batch if job.pixels is not None])
+                rows = self._run(batch)
             except Exception as error:  # noqa: BLE001  a thread that died would leave all waiting
                 failure = error
             # Before the answers: who has his may at once come back with as much.
@@ -193,14 +199,15 @@ class Pipeline:
             self._may_decode.notify(size)
             return [self._decoded.popleft() for _ in range(size)]
 
-    def _run(self, pixels: list[UInt8]) -> list[Row]:
+    def _run(self, batch: list[_Job]) -> list[Row]:
         start = perf_counter()
+        pixels = [job.pixels for job in batch if job.pixels is not None]
         vectors = self._engine.run(np.stack(pixels))
         if len(vectors) != len(pixels):
             raise EngineFailed(f"{len(vectors)} vectors for {len(pixels)} images")
         vectors.embeddings.setflags(write=False)
         vectors.stages.setflags(write=False)
-        self._observer.time("forward", perf_counter() - start)
+        self._observer.time("forward", perf_counter() - start, [job.call for job in batch])
         self._observer.count("forward_images", len(pixels))
         self._observer.count("forward_batches")
         return list(map(Row, vectors.embeddings, vectors.stages))

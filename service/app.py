@@ -79,11 +79,13 @@ class Penultimate:
         from service.logs import configure_logs
         from service.metrics import PrometheusMetrics
         from service.supervisor import Supervisor
+        from service.tracing import TracedMetrics, from_environment
         from service.wiring import build
 
         configure_logs(settings)
-        metrics = PrometheusMetrics()
-        api = contract.app = create_app(settings, metrics)
+        self.tracing = from_environment()
+        metrics = TracedMetrics(self.tracing) if self.tracing else PrometheusMetrics()
+        api = contract.app = create_app(settings, metrics, self.tracing)
         self.product = api.state.product = build(settings, metrics)
         if not self.product.catalog.keys.any():
             log.warning("no key yet: requests of this machine alone are answered")
@@ -119,6 +121,8 @@ class Penultimate:
         """Stops the trainer and makes everything durable."""
         self.supervisor.stop()
         self.product.close()
+        if self.tracing:
+            self.tracing.close()
 
 
 # BentoML has routes of its own, which ask for no key and carry none of our headers.

@@ -1,5 +1,8 @@
 """Counters and times for Prometheus, summed over all workers. Knows not what is counted."""
 
+from collections.abc import Sequence
+from contextvars import Context
+
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
@@ -68,7 +71,7 @@ class PrometheusMetrics(Metrics):
         if value:
             self._counters[name].inc(value)
 
-    def time(self, stage: str, seconds: float) -> None:
+    def time(self, stage: str, seconds: float, calls: Sequence[Context] = ()) -> None:  # noqa: ARG002  here all are one
         """Adds one duration of a stage."""
         self._stages.labels(stage).observe(seconds)
 

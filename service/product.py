@@ -1,7 +1,8 @@
 """The wired product that every workflow takes. Holds the parts together; builds none of them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from contextvars import Context
 from dataclasses import dataclass, field
 from threading import Lock
 from time import perf_counter
@@ -30,8 +31,8 @@ class Metrics(Protocol):
     def count(self, name: str, value: int = 1) -> None:
         """Adds to a counter."""
 
-    def time(self, stage: str, seconds: float) -> None:
-        """Adds one duration of a stage."""
+    def time(self, stage: str, seconds: float, calls: Sequence[Context] = ()) -> None:
+        """Adds one duration of a stage; `calls` are those it was for, if not the caller itself."""
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -47,7 +48,7 @@ class NoMetrics(Metrics):
     def count(self, name: str, value: int = 1) -> None:
         """Forgets it."""
 
-    def time(self, stage: str, seconds: float) -> None:
+    def time(self, stage: str, seconds: float, calls: Sequence[Context] = ()) -> None:
         """Forgets it."""
 
 

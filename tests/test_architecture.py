@@ -47,6 +47,7 @@ HEAVY = {
     "rich": {"service/cli/*"},
     "httpx": {"service/client.py", "service/exchange.py", "service/local.py"},
     "prometheus_client": {"service/gauges.py", "service/metrics.py"},
+    "opentelemetry": {"service/tracing.py"},
 }
 """Library → the only files that may import it."""
 

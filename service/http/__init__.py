@@ -14,9 +14,11 @@ from service.http.edge import Edge
 from service.http.gate import Gates
 from service.http.guard import Guard, noting
 from service.http.short import ShortWay, shortened
+from service.http.traced import Traced
 from service.metrics import PrometheusMetrics
 from service.product import Product
 from service.settings import Settings
+from service.tracing import Tracing
 from service.version import VERSION
 
 DESCRIPTION = (
@@ -33,7 +35,9 @@ SHARED: dict[str, Any] = {
 """What web pages from elsewhere may send and see, where they may ask at all."""
 
 
-def create_app(settings: Settings, metrics: PrometheusMetrics) -> FastAPI:
+def create_app(
+    settings: Settings, metrics: PrometheusMetrics, tracing: Tracing | None = None
+) -> FastAPI:
     """The application; `app.state.product` must be set before its first request.
 
     Where `app.state.operator` is set too, every request is theirs: there is no network between.
@@ -59,6 +63,8 @@ def create_app(settings: Settings, metrics: PrometheusMetrics) -> FastAPI:
         max_request_bytes=settings.max_request_bytes,
         log_requests=settings.log_requests,
     )
+    if tracing is not None:
+        app.add_middleware(Traced, tracing=tracing)
     return app
 
 
