@@ -8,6 +8,7 @@ its weights are checked when they are first used.
 import hashlib
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -91,6 +92,17 @@ def whole(source: Source, converted: Converted) -> Converted:
     if mended.space != converted.space:
         raise EngineFailed("its files were damaged, and made again they are of another space")
     return mended
+
+
+def calibrated(cache: Path) -> Iterator[tuple[EmbeddingSpace, list[Path]]]:
+    """Find what no other machine may make again: each space that was calibrated, with its files.
+
+    Where its images, NNCF or the processor round otherwise, int8 is another space.
+    """
+    for folder in sorted(cache.glob("[!.]*/")):
+        found = _read(folder)
+        if found is not None and found.space.precision == "int8":
+            yield found.space, [folder / name for name in (_GRAPH, _WEIGHTS, _LABEL)]
 
 
 def _folder(source: Source, cache: Path) -> Path:

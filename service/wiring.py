@@ -17,7 +17,7 @@ from service.catalog import Catalog
 from service.product import Metrics, NoMetrics, Product
 from service.settings import Settings
 from service.workflows import erase
-from service.workspace import Workspace, Workspaces
+from service.workspace import ENGINES, WEIGHTS, Workspace, Workspaces
 
 
 def build(settings: Settings, metrics: Metrics | None = None) -> Product:
@@ -55,7 +55,7 @@ def weights_of(settings: Settings, backbone: str) -> Path | None:
     network = network_of(backbone)
     if settings.weights is not None and network == network_of(settings.backbone):
         return settings.weights
-    stem = settings.home / "weights" / network.replace("/", "-")
+    stem = settings.home / WEIGHTS / network.replace("/", "-")
     files = [stem.with_name(f"{stem.name}{ending}") for ending in (".safetensors", ".pth")]
     return next((file for file in files if file.is_file()), None)
 
@@ -65,7 +65,7 @@ def _engine(settings: Settings, backbone: str) -> Engine:
         backbone,
         weights=weights_of(settings, backbone),
         device=settings.device,
-        cache=settings.home / "cache" / "engines",
+        cache=settings.home / ENGINES,
         threads=settings.threads,
     )
 

@@ -11,6 +11,7 @@ from features.keys import EmbeddingSpace
 from features.store import FeatureStore
 
 IMAGES, ZOO, INDEX = "images", "zoo", "index"
+WEIGHTS, ENGINES = "weights", "cache/engines"
 """Folders of the home, each with one folder for each workspace."""
 
 

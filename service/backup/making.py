@@ -17,6 +17,7 @@ from pathlib import Path
 from secrets import token_hex
 
 from features.blobs import Blobs
+from features.conversion import calibrated
 from features.disk import flush, make_folder, reaching, write_new
 from features.storage import local_folder, newest_version
 from service.backup.manifest import CATALOG, MANIFEST, RECORDS, Entry, Manifest, copy_file
@@ -25,7 +26,7 @@ from service.catalog.database import REVISION
 from service.errors import InvalidRequest
 from service.settings import Settings
 from service.version import VERSION
-from service.workspace import IMAGES, ZOO
+from service.workspace import ENGINES, IMAGES, WEIGHTS, ZOO
 
 PASSES = 10
 """How often it is tried again because something was removed meanwhile."""
@@ -126,7 +127,9 @@ class _Making:
     def _named(self, catalog: Catalog) -> set[str]:
         """Every file that a catalog and the newest records name, as paths in a backup."""
         paths = set[str]()
+        spaces = set[str]()
         for name in catalog.workspaces():
+            spaces |= catalog.spaces.all(name).keys()
             blobs = Blobs(Path(IMAGES) / name)
             paths.update(blobs.path(d).as_posix() for d in catalog.datasets.digests(name))
             for artefact in catalog.heads.artefacts(name):
@@ -134,7 +137,14 @@ class _Making:
         for table in sorted(self._records.glob("*/*/")):
             place = f"{RECORDS}/{table.relative_to(self._records).as_posix()}"
             paths.update(f"{place}/{path}" for path in newest_version(table))
-        return paths
+        return paths | self._backbones(spaces)
+
+    def _backbones(self, spaces: set[str]) -> set[str]:
+        """What the vectors came from, as far as it cannot be made again."""
+        files = [f for f in (self._home / WEIGHTS).glob("*") if f.is_file()]
+        for space, made in calibrated(self._home / ENGINES):
+            files += made if space.id in spaces else []
+        return {file.relative_to(self._home).as_posix() for file in files}
 
     def _artefact(self, place: str) -> list[str]:
         try:
@@ -183,7 +193,7 @@ def _own_records(settings: Settings) -> Path:
     if folder is None:
         raise InvalidRequest(
             f"The records lie at {settings.effective_store_uri}, not on this machine.",
-            hint="Back up the catalog first, after it the folders images and zoo, and last the "
-            "records with the store's own tools.",
+            hint="Back up the catalog first, after it the folders images, zoo and weights, and last "
+            "the records with the store's own tools.",
         )
     return folder

@@ -1,7 +1,7 @@
 """What a backup says of itself: every file with its size and hash. Copies files; makes no backup.
 
-A backup is a folder: `manifest.json`, `catalog.sqlite`, and the folders `images`, `zoo` and
-`records` as they lie in a home.
+A backup is a folder: `manifest.json`, `catalog.sqlite`, and the folders `images`, `zoo`, `records`,
+`weights` and `cache/engines` as they lie in a home.
 """
 
 import hashlib
@@ -16,14 +16,14 @@ from typing import Any
 from features.disk import make_folder
 from service.catalog.database import REVISION
 from service.errors import BackupRejected
-from service.workspace import IMAGES, ZOO
+from service.workspace import ENGINES, IMAGES, WEIGHTS, ZOO
 
 FORMAT = 1
 """Layout of a backup. Raise it with any change, and go on reading the older ones."""
 
 MANIFEST, CATALOG, RECORDS = "manifest.json", "catalog.sqlite", "records"
 
-TOP = {CATALOG, IMAGES, ZOO, RECORDS}
+TOP = {CATALOG, IMAGES, ZOO, RECORDS, WEIGHTS, ENGINES.partition("/")[0]}
 """What a backup holds beside its manifest."""
 
 CHUNK = 2**20

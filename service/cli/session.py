@@ -141,7 +141,9 @@ def quiet_settings() -> "Settings":
 
 
 def _announce_first_use(settings: "Settings") -> None:
-    if not (settings.home / "cache" / "engines").exists():
+    from service.workspace import ENGINES
+
+    if not (settings.home / ENGINES).exists():
         note(f"Preparing {settings.home.absolute()} for its first use ...")
 
 

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import Context
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,8 +77,9 @@ class Notes:
         with self._lock:
             self.counts[name] += value
 
-    def time(self, stage: str, seconds: float) -> None:
+    def time(self, stage: str, seconds: float, calls: Sequence[Context] = ()) -> None:
         assert seconds >= 0
+        assert bool(calls) == (stage != "write")
         with self._lock:
             self.times[stage] += 1
 

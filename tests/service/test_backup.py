@@ -4,29 +4,37 @@ import json
 import shutil
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 import throwaway_postgres as postgres
-from in_process import Http, opened, settings_of
+from in_process import Http, files, opened, settings_of, teach
 from live_server import picture
 from made_up import everything_under
+from safetensors.torch import save_file
 from sqlalchemy import URL
 from typer.testing import CliRunner, Result
 
+from features import conversion, networks
 from features.errors import StoreUnavailable
-from features.keys import digest
+from features.keys import EmbeddingSpace, digest
 from service.backup import RESTORING, back_up, making, restore, verify
 from service.backup.manifest import MANIFEST
 from service.cli import app
 from service.doctor import examine
 from service.errors import BackupRejected, CatalogUnavailable, InvalidRequest
 from service.product import Product
+from service.settings import Settings
 from service.wiring import build
 from service.workflows.erase import erase
+from service.workflows.ingest import LabelledUpload, ingest
 
 UNSEEN = [picture("red", 901), picture("green", 902)]
+
+NNCF = find_spec("nncf") is not None
 
 TIMES = ("timings_ms", "request_id")
 
@@ -84,6 +92,70 @@ def test_a_backup_holds_what_its_manifest_names_for_its_owner_alone(backup: Path
     assert {path.partition("/")[0] for path in named} == {
         *("catalog.sqlite", "images", "zoo", "records"),
     }
+
+
+def a_cached_engine(home: Path, name: str, space: EmbeddingSpace) -> Path:
+    """A folder of the cache as its label has it, for a space of some precision."""
+    folder = home / "cache" / "engines" / name
+    folder.mkdir(parents=True)
+    for file in ("backbone.xml", "backbone.bin"):
+        (folder / file).write_bytes(name.encode())
+    label = {"id": space.id, "space": space.to_dict(), "backbone.xml": "", "backbone.bin": ""}
+    (folder / "space.json").write_text(json.dumps(label))
+    return folder
+
+
+def test_a_backup_holds_weights_and_those_calibrated_backbones_that_records_came_from(
+    product: Product, tmp_path: Path
+) -> None:
+    home, base = product.settings.home, product.space
+    used, other = (replace(base, precision="int8", weights_sha256=c * 64) for c in "ab")
+    product.catalog.spaces.note("default", used.id, used.to_dict())
+    product.catalog.spaces.note("default", base.id, base.to_dict())
+    for name, space in {"used": used, "other": other, "exact": base, ".half": used}.items():
+        a_cached_engine(home, name, space)
+    (home / "weights").mkdir()
+    (home / "weights" / "timm-own.safetensors").write_bytes(b"weights")
+
+    files = back_up(product.settings, tmp_path / "backup").manifest.files
+
+    names = {path.removeprefix("cache/engines/") for path in files if path.startswith("cache/")}
+    assert names == {f"used/{file}" for file in ("backbone.xml", "backbone.bin", "space.json")}
+    assert "weights/timm-own.safetensors" in files
+    restore(settings_of(tmp_path / "empty"), tmp_path / "backup")
+    assert (tmp_path / "empty" / "weights" / "timm-own.safetensors").read_bytes() == b"weights"
+
+
+@pytest.mark.skipif(not NNCF, reason="NNCF, the extra int8, is not installed")
+def test_an_int8_home_put_back_gives_the_same_answers_where_calibration_would_differ(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = networks.timm.create_model("test_resnet")  # type: ignore[attr-defined]
+    home, empty = tmp_path / "home", tmp_path / "empty"
+    (home / "weights").mkdir(parents=True)
+    save_file(network.state_dict(), home / "weights" / "timm-test_resnet.safetensors")
+    int8 = {"backbone": "timm/test_resnet@int8", "threads": 1}
+    with opened(Settings(home=home, **int8)) as http:
+        uploads = [
+            LabelledUpload("x", picture(c, n), c) for c in ("red", "green") for n in range(8)
+        ]
+        ingest(http.product, "default", "colour", uploads)
+        assert teach(http.product, "colour", "colour").state == "succeeded"
+        http.predict(*UNSEEN)
+        http.product.embedder.flush()
+        before = answers(http)
+        back_up(http.product.settings, tmp_path / "backup")
+        seen_after = http.post("/v1/embed", files=files(picture("red", 905))).json()
+
+    restore(Settings(home=empty, **int8), tmp_path / "backup")
+
+    def again(*_: object) -> None:
+        raise AssertionError("the backbone was calibrated again")
+
+    monkeypatch.setattr(conversion, "_build", again)
+    with opened(Settings(home=empty, **int8)) as http:
+        assert answers(http) == before
+        assert http.post("/v1/embed", files=files(picture("red", 905))).json() == seen_after
 
 
 def test_an_erased_image_is_in_no_backup_made_afterwards(product: Product, tmp_path: Path) -> None:
