@@ -193,7 +193,7 @@ def _own_records(settings: Settings) -> Path:
     if folder is None:
         raise InvalidRequest(
             f"The records lie at {settings.effective_store_uri}, not on this machine.",
-            hint="Back up the catalog first, after it the folders images, zoo and weights, and last "
-            "the records with the store's own tools.",
+            hint="Back up the catalog first, after it the folders images, zoo and weights, and "
+            "last the records with the store's own tools.",
         )
     return folder

@@ -32,6 +32,7 @@ from made_up import SPACE  # noqa: E402
 from mutations import archives, mutated, pictures  # noqa: E402
 from record import write_record  # noqa: E402
 
+from classifiers.boosting import objective_line  # noqa: E402
 from classifiers.card import Card  # noqa: E402
 from classifiers.errors import HeadDamaged  # noqa: E402
 from classifiers.head import Head  # noqa: E402
@@ -82,7 +83,8 @@ def readers() -> list[Reader]:
 
     def as_model(data: bytes) -> None:
         text = data.decode("ascii")
-        parse(text, heads[0].card.scaling.n_columns, 1)
+        card = heads[0].card
+        parse(text, card.scaling.n_columns, card.n_outputs, objective_line(card.question))
         head = Head.from_files(resealed({**files, "model.txt": data}))
         head.raw(np.zeros((2, head.card.width), np.float32))
 
