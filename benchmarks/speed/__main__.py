@@ -26,6 +26,7 @@ ROADS = (
     "registering",
     "ingesting",
     "searching",
+    "million",
     "starting",
     "opening",
     "workers",

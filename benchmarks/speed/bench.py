@@ -15,6 +15,7 @@ from benchmarks.speed.child import Child
 from benchmarks.speed.images import Images
 from benchmarks.speed.measuring import Journal, Series, Turns
 from benchmarks.speed.servers import Server
+from benchmarks.speed.vectors import VIEWS
 from features.keys import EmbeddingSpace
 
 T = TypeVar("T")
@@ -109,6 +110,11 @@ class Bench:
     def space(self) -> EmbeddingSpace:
         """The space of the default backbone."""
         return EmbeddingSpace.from_dict(self.make("space"))
+
+    def views(self) -> str:
+        """A file of what the backbone sees in views of the images; made at the first call."""
+        images = self.images.write(self.folder / "images")
+        return str(self.make("views", images=images, count=self.pick(VIEWS, 1_200)))
 
     def make(self, what: str, **told: Any) -> Any:  # noqa: ANN401  any JSON
         """Has something made by a process of its own; see `homes.Making`."""

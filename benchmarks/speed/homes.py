@@ -9,6 +9,7 @@ import hashlib
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.speed import vectors as of_views
 from classifiers.head import Head
 from classifiers.labels import LabelSet
 from classifiers.recipe import Recipe
@@ -175,6 +177,15 @@ class Making:
     def _home(self, home: str, heads: int, vectors: int) -> None:
         shutil.copytree(self._engines, Path(home) / "cache" / "engines")
         fill(Path(home), heads=heads, vectors=vectors)
+
+    def _views(self, images: str, count: int) -> str:
+        """Looks at so many views of images, once; returns the file of what was seen."""
+        found = [path.read_bytes() for path in of_views.files_of(Path(images), count // 2)]
+        path = self._engines.parent / of_views.named(found, count, space(self._engines).id)
+        if not path.exists():
+            with closing(open_engine(cache=self._engines, device="cpu")) as engine:
+                of_views.see(engine, found, count, path)
+        return str(path)
 
     def _store(self, records: str, index: str, add: int) -> int:
         """Adds vectors to a store; returns how many there are."""

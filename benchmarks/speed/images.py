@@ -46,6 +46,12 @@ class Images:
         numbers = itertools.islice(self._numbers, count)
         return [commented(pictures[n % len(pictures)], f"{self._run} {n}") for n in numbers]
 
+    def write(self, folder: Path) -> str:
+        """The folder of images of somebody's own, or one that is made here with made-up ones."""
+        if self._folder is not None:
+            return str(self._folder.resolve())
+        return str(write_all(folder, self._pictures(500, 400)))
+
     def _pictures(self, width: int, height: int) -> list[bytes]:
         size = (width, height)
         if size not in self._made:

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.speed.homes import digest_of, store_vectors
+from benchmarks.speed.homes import digest_of
 from features.engine import open_engine
 from features.images import decode
-from features.store import FeatureStore
 from service.names import DEFAULT_WORKSPACE
 from service.settings import Settings
 from service.wiring import build
@@ -104,41 +103,6 @@ class Decoding:
         return (time.perf_counter() - start) / len(self._files)
 
 
-class Search:
-    """A feature store of made-up vectors.
-
-    Args:
-        engines: folder of converted backbones.
-        folder: of the store; filled if it is new.
-        count: vectors in it.
-        queries: a file of float32 (n, dim).
-    """
-
-    def __init__(self, engines: str, folder: str, count: int, queries: str) -> None:
-        engine = open_engine(cache=Path(engines), device="cpu")
-        engine.close()
-        place = Path(folder)
-        begun = time.perf_counter()
-        self._store = FeatureStore(str(place / "records"), place / "index", engine.space)
-        self.opened_s = time.perf_counter() - begun
-        if not len(self._store):
-            store_vectors(self._store, count)
-            self._store.compact()
-            self._store.tend()
-        self._queries = np.load(queries, allow_pickle=False)
-        self._number = {digest_of(number): number for number in range(count)}
-
-    def __call__(self, k: int, first: int, count: int) -> dict[str, Any]:
-        """Seconds of each query, and what was found for each."""
-        seconds, found = [], []
-        for query in self._queries[first : first + count]:
-            start = time.perf_counter()
-            hits = self._store.search(query, k)
-            seconds.append(time.perf_counter() - start)
-            found.append([self._number[hit.digest] for hit in hits])
-        return {"seconds": seconds, "found": found, "opened_s": self.opened_s}
-
-
 class Heads:
     """The product on a home with many heads, asked about one known image, without HTTP."""
 
@@ -155,22 +119,4 @@ class Heads:
             start = time.perf_counter()
             predict_digests(self._product, DEFAULT_WORKSPACE, [digest_of(0)], names)
             seconds.append(time.perf_counter() - start)
-        return seconds
-
-
-class Opening:
-    """A store that another process has filled."""
-
-    def __init__(self, engines: str, folder: str) -> None:
-        engine = open_engine(cache=Path(engines), device="cpu")
-        engine.close()
-        self._space, self._place = engine.space, Path(folder)
-
-    def __call__(self) -> float:
-        """Seconds from opening it to the first look-up."""
-        start = time.perf_counter()
-        store = FeatureStore(str(self._place / "records"), self._place / "index", self._space)
-        found = store.get([digest_of(0)])
-        seconds = time.perf_counter() - start
-        assert found
         return seconds

@@ -1,90 +1,154 @@
 """Search as one writes it with FAISS (a flat index, exact) or LanceDB (a table)."""
 
+import json
+import math
+import shutil
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from benchmarks.speed.homes import made_vectors
-
-Float32 = npt.NDArray[np.float32]
-
-
-PROBED, REFINED = 64, 20
-"""Partitions looked at, and how many times as many hits are scored by their vectors: the product's
-own numbers, so that both have a like recall."""
+from benchmarks.speed.stores import BUILT, Which, chosen, seconds
+from benchmarks.speed.vectors import Float32, Views
 
 
 class Faiss:
     """`IndexFlatIP` over vectors of length 1.
 
     Args:
-        width: of the made-up rows, of which the first `dim` numbers are searched.
+        views: file of real views.
         dim: of the vectors.
         count: how many.
         queries: a file of float32 (n, dim).
         threads: that one search may use; 0 for all, as it comes.
     """
 
-    def __init__(self, width: int, dim: int, count: int, queries: str, threads: int) -> None:
+    def __init__(self, views: str, dim: int, count: int, queries: str, threads: int) -> None:
         import faiss
 
         if threads:
             faiss.omp_set_num_threads(threads)
+        self._views, self._count = Views(Path(views), dim), count
         self._index = faiss.IndexFlatIP(dim)
-        for _, part in made_vectors(width, count):
-            self._index.add(_units(part[:, :dim]))
+        # All at once: an index that grows holds itself twice. Zeros take no memory until written.
+        self._index.add(np.zeros((count, dim), np.float32))
+        inside = faiss.rev_swig_ptr(self._index.get_xb(), count * dim).reshape(count, dim)
+        for part in self._views.parts(count):
+            inside[part.start : part.start + len(part.matrix)] = _units(part.matrix[:, :dim])
         self._queries = _units(np.load(queries, allow_pickle=False))
 
     def __call__(self, k: int, first: int, count: int) -> dict[str, Any]:
         """Seconds of each query, and what was found for each."""
-        seconds, found = [], []
+        took, found = [], []
         for query in self._queries[first : first + count]:
             start = time.perf_counter()
             _, rows = self._index.search(query[np.newaxis], k)
-            seconds.append(time.perf_counter() - start)
+            took.append(time.perf_counter() - start)
             found.append(rows[0].tolist())
-        return {"seconds": seconds, "found": found}
+        return {"seconds": took, "found": found}
+
+
+class Exact(Faiss):
+    """The same, and what is right for many queries asked at once."""
+
+    def __call__(
+        self, k: int, first: int, count: int, *, alone: bool = False, which: Which | None = None
+    ) -> dict[str, Any]:
+        """As `Faiss`, if `alone`; else what should be found for each query, in no time."""
+        if alone:
+            return super().__call__(k, first, count)
+        return {"found": self._together(k, first, count, which)}
+
+    def _together(self, k: int, first: int, count: int, which: Which | None) -> list[list[int]]:
+        """What is nearest of what `which` allows, see `stores.chosen`."""
+        import faiss
+
+        asked = None
+        if which is not None:
+            bits = np.zeros(self._count, np.bool_)
+            bits[chosen(self._views, self._count, which)] = True
+            packed = np.packbits(bits, bitorder="little")
+            selector = faiss.IDSelectorBitmap(len(packed), faiss.swig_ptr(packed))
+            asked = faiss.SearchParameters()
+            asked.sel = selector
+        _, rows = self._index.search(self._queries[first : first + count], k, params=asked)
+        nearest: list[list[int]] = rows.tolist()
+        return nearest
 
 
 class Lance:
-    """A LanceDB table in a folder, with every thread it likes; otherwise as `Faiss`.
+    """A LanceDB table in a folder, with every thread it likes.
 
-    `indexed` has an IVF_PQ index made, else every vector is looked at.
+    `indexed` has an index made of the kind that its documentation names first, of partitions and
+    parts as it advises; else every vector is looked at. One that was made before is used again.
     """
 
     def __init__(
-        self, width: int, dim: int, count: int, queries: str, folder: str, *, indexed: bool
+        self, views: str, dim: int, count: int, queries: str, folder: str, *, indexed: bool
     ) -> None:
         import lancedb
-        import pyarrow as pa
 
-        kind = pa.schema([("number", pa.int64()), ("vector", pa.list_(pa.float32(), dim))])
-        self._table = lancedb.connect(Path(folder)).create_table("vectors", schema=kind)
-        for start, part in made_vectors(width, count):
-            numbers = pa.array(range(start, start + len(part)))
-            flat = pa.array(_units(part[:, :dim]).reshape(-1))
-            vectors = pa.FixedSizeListArray.from_arrays(flat, dim)
-            self._table.add(pa.table([numbers, vectors], schema=kind))
+        self._views, self._dim = Views(Path(views), dim), dim
+        place = Path(folder)
+        if not (place / BUILT).exists():
+            shutil.rmtree(place, ignore_errors=True)
+            place.mkdir(parents=True)
+            table = self._filled(lancedb.connect(place), count)
+            made = {"index_s": seconds(lambda: _index(table, count, dim)) if indexed else 0.0}
+            (place / BUILT).write_text(json.dumps(made))
+        self._built = json.loads((place / BUILT).read_text())
+        self._table = lancedb.connect(place).open_table("vectors")
         self._indexed = indexed
-        if indexed:  # partitions and parts as its documentation advises
-            self._table.create_index("cosine", round(count**0.5), dim // 16)
         self._queries = _units(np.load(queries, allow_pickle=False))
 
-    def __call__(self, k: int, first: int, count: int) -> dict[str, Any]:
+    def __call__(
+        self,
+        k: int,
+        first: int,
+        count: int,
+        probes: int = 0,
+        refine: int = 0,
+        which: Which | None = None,
+    ) -> dict[str, Any]:
         """Seconds of each query, and what was found for each."""
-        seconds, found = [], []
+        took, found = [], []
         for query in self._queries[first : first + count]:
             start = time.perf_counter()
             asked = self._table.search(query).distance_type("cosine").limit(k)
             if self._indexed:
-                asked = asked.nprobes(PROBED).refine_factor(REFINED)
+                asked = asked.nprobes(probes).refine_factor(refine)
+            if which is not None:
+                asked = asked.where(self._condition(which), prefilter=True)
             hits = asked.to_arrow()
-            seconds.append(time.perf_counter() - start)
+            took.append(time.perf_counter() - start)
             found.append(hits["number"].to_pylist())
-        return {"seconds": seconds, "found": found}
+        return {"seconds": took, "found": found, **self._built}
+
+    def _condition(self, which: Which) -> str:
+        if "every" in which:
+            return f"number % {int(which['every'])} = 0"
+        return f"image < {math.ceil(which['below'] * len(self._views.stored))}"
+
+    def _filled(self, base: Any, count: int) -> Any:  # noqa: ANN401  LanceDB publishes no types
+        import pyarrow as pa
+
+        vector = pa.list_(pa.float32(), self._dim)
+        kind = pa.schema([("number", pa.int64()), ("image", pa.int64()), ("vector", vector)])
+
+        def batches() -> Any:  # noqa: ANN401  an iterator of record batches
+            for part in self._views.parts(count):
+                numbers = pa.array(range(part.start, part.start + len(part.matrix)))
+                flat = pa.array(_units(part.matrix[:, : self._dim]).reshape(-1))
+                vectors = pa.FixedSizeListArray.from_arrays(flat, self._dim)
+                columns = [numbers, pa.array(part.image), vectors]
+                yield pa.record_batch(columns, schema=kind)
+
+        return base.create_table("vectors", data=batches(), schema=kind)
+
+
+def _index(table: Any, count: int, dim: int) -> None:  # noqa: ANN401  LanceDB publishes no types
+    table.create_index("cosine", round(count**0.5), dim // 16)
 
 
 def _units(vectors: Float32) -> Float32:
