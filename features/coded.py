@@ -22,6 +22,9 @@ LARGE = 150_000
 TAIL = 4096
 """Rows without a code that a search scans besides, before they are coded as well."""
 
+_OUTGROWN = 2
+"""How many times the rows that centroids were learnt from there may be before they are new."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -58,7 +61,8 @@ class Coded:
         if len(view) < LARGE:
             return None
         codes, rows = self.codes(view), view.state.rows
-        if codes is None:
+        # Centroids of what was there first say little of what came later, and are too few for it.
+        if codes is None or len(view) > _OUTGROWN * codes.learnt:
             return Codes.learn(view.units, view.live, rows)
         if rows - codes.covered >= TAIL:
             return codes.extended(view.units, view.live, rows)

@@ -7,6 +7,7 @@ found, not all: docs/explanation/storage.md says how many. Knows rows and units,
 files; can always be made again from the units.
 """
 
+import struct
 import zlib
 from typing import TYPE_CHECKING, cast
 
@@ -37,7 +38,10 @@ _SAMPLED = 32
 
 _ROUNDS = 8
 _AT_ONCE = 16_384
-_TRAILER = 12
+_FORMAT = 2
+"""What a checksum begins with: a file of another layout is damaged. 2: `learnt` was added."""
+
+_TRAILER = 20
 
 
 class CodesDamaged(Exception):
@@ -47,12 +51,13 @@ class CodesDamaged(Exception):
 class Codes:
     """Codes of the rows of a mirror from the first up to `covered`, those in between left out.
 
-    A search is a `Proposer`: rows behind `covered` are proposed all.
+    A search is a `Proposer`: rows behind `covered` are proposed all. `learnt` is how many rows
+    there were when the centroids were learnt.
     """
 
-    def __init__(self, index: "faiss.IndexIVFRaBitQ", covered: int) -> None:
+    def __init__(self, index: "faiss.IndexIVFRaBitQ", covered: int, learnt: int) -> None:
         self._index = index
-        self.covered = covered
+        self.covered, self.learnt = covered, learnt
 
     def __len__(self) -> int:
         """Return how many rows have a code."""
@@ -80,13 +85,13 @@ class Codes:
         index = faiss.IndexIVFRaBitQ(quantizer, dim, n_lists, faiss.METRIC_L2)
         index.train(vectors)
         _add(index, units, rows)
-        return cls(index, covered)
+        return cls(index, covered, len(rows))
 
     def extended(self, units: Units, rows: Int64, covered: int) -> "Codes":
         """Return these codes with those of more rows, for the centroids that there are."""
         index = _copy(self._index)
         _add(index, units, rows[rows >= self.covered])
-        return Codes(index, covered)
+        return Codes(index, covered, self.learnt)
 
     def without(self, rows: Int64) -> "Codes":
         """Return these codes without those of some rows: nothing of them is left."""
@@ -94,7 +99,7 @@ class Codes:
 
         index, gone = _copy(self._index), np.ascontiguousarray(rows)
         index.remove_ids(faiss.IDSelectorBatch(len(gone), faiss.swig_ptr(gone)))
-        return Codes(index, self.covered)
+        return Codes(index, self.covered, self.learnt)
 
     def coded(self) -> Int64:
         """Return the rows that have a code, ascending: int64 (n,)."""
@@ -121,9 +126,10 @@ class Codes:
         """Return everything, with a checksum."""
         import faiss
 
-        data = faiss.serialize_index(self._index).tobytes()
-        body = data + self.covered.to_bytes(8, "little")
-        return body + zlib.crc32(body).to_bytes(4, "little")
+        data = faiss.serialize_index(self._index).data
+        numbers = struct.pack("<QQ", self.covered, self.learnt)
+        checksum = zlib.crc32(numbers, zlib.crc32(data, _FORMAT))
+        return b"".join((data, numbers, checksum.to_bytes(4, "little")))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Codes":
@@ -135,12 +141,12 @@ class Codes:
         import faiss
 
         body = memoryview(data)[:-4]
-        if len(data) < _TRAILER or zlib.crc32(body) != int.from_bytes(data[-4:], "little"):
+        if len(data) < _TRAILER or zlib.crc32(body, _FORMAT) != int.from_bytes(data[-4:], "little"):
             raise CodesDamaged
-        index = faiss.deserialize_index(np.frombuffer(body[:-8], np.uint8))
+        index = faiss.deserialize_index(np.frombuffer(body[:-16], np.uint8))
         if not isinstance(index, faiss.IndexIVFRaBitQ):
             raise CodesDamaged
-        return cls(index, int.from_bytes(body[-8:], "little"))
+        return cls(index, *struct.unpack("<QQ", body[-16:]))
 
     def _nearest(self, rows: Int64, query: Float32, wanted: int) -> Int64:
         """Return the likeliest of the rows, ascending."""

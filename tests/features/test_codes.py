@@ -91,6 +91,7 @@ def test_extended_codes_cover_more_and_removed_ones_leave_nothing(
 ) -> None:
     more = learnt.extended(lambda _: units, np.arange(N), N)
     assert (len(more), more.covered, len(learnt)) == (N, N, N - 200)
+    assert more.learnt == N - 200, "the centroids are still those"
     assert more.coded().tolist() == list(range(N))
     fewer = more.without(np.array([5, N - 1]))
     assert np.setdiff1d(more.coded(), fewer.coded()).tolist() == [5, N - 1]
@@ -102,7 +103,7 @@ def test_codes_come_back_from_their_bytes_and_damage_is_refused(
 ) -> None:
     data = learnt.to_bytes()
     again = Codes.from_bytes(data)
-    assert again.covered == learnt.covered
+    assert (again.covered, again.learnt) == (learnt.covered, learnt.learnt) == (N - 200, N - 200)
     rows = np.arange(N)
     for query in QUERIES[:5]:
         assert np.array_equal(
@@ -159,6 +160,20 @@ def test_what_is_new_is_found_at_once_and_coded_later(store: FeatureStore, tmp_p
     (data,) = code_files(tmp_path)
     assert len(Codes.from_bytes(data)) == 2620
     assert store.search(new.embeddings[7], 1)[0].digest == digests(120, start=2500)[7]
+
+
+def test_codes_are_learnt_anew_once_there_is_twice_as_much(
+    store: FeatureStore, tmp_path: Path
+) -> None:
+    def tended(count: int, start: int) -> int:
+        store.put(digests(count, start=start), vectors(count, seed=start))
+        assert store.tend()
+        (data,) = code_files(tmp_path)
+        return Codes.from_bytes(data).learnt
+
+    assert tended(2500, 2500) == 2500
+    assert tended(200, 5000) == 5200
+    assert not store.tend()
 
 
 def test_codes_made_by_another_process_are_taken_up(store: FeatureStore, tmp_path: Path) -> None:
