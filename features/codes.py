@@ -65,7 +65,7 @@ class Codes:
 
     @classmethod
     def learn(cls, units: Units, rows: Int64, covered: int) -> "Codes":
-        """Learn centroids from a sample of rows, and code all of them: half a minute a million.
+        """Learn centroids from a sample of rows, and code all of them: a minute or two a million.
 
         Args:
             units: the rows' vectors.

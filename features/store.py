@@ -156,7 +156,7 @@ class FeatureStore:
         for _ in range(ATTEMPTS):
             view = self._synced.current()
             try:
-                rows = view.live if among is None else np.unique(view.rows(among))
+                rows = view.live if among is None else view.rows(among)
                 left_out = view.rows(exclude)
                 if k < 1 or not len(rows):
                     return []
@@ -182,8 +182,8 @@ class FeatureStore:
     def tend(self) -> bool:
         """Do what makes later searches quick, if it is due; say whether it was.
 
-        Takes half a minute for a million records, without keeping anybody waiting. Call it now and
-        then where there is time.
+        Takes a minute or two for a million records, without keeping anybody waiting. Call it now
+        and then where there is time.
         """
         view = self._synced.current()
         try:

@@ -29,9 +29,15 @@ RIVALS = """\
 *BentoML + torch eager*: a service with adaptive batching; evaluation and inference mode,
 channels_last, PIL and torchvision's transforms, `LGBMClassifier.predict_proba` for each head.
 *FastAPI + torch eager*: the same under uvicorn, in a blocking route. *FAISS IndexFlatIP*: every
-vector looked at. *LanceDB*: the same up to 100,000 vectors, beyond with an IVF_PQ index. *Empty
-endpoint*: a route that reads the same body and answers something as long, mounted as the product
-is. *Floor*: decode and forward in one process, the next images decoded while the backbone runs.
+vector looked at. *LanceDB*: the same up to 100,000 vectors, beyond with an IVF_RQ index of its own
+defaults, asked as thoroughly as it must be to find as many of the nearest. *Empty endpoint*: a
+route that reads the same body and answers something as long, mounted as the product is. *Floor*:
+decode and forward in one process, the next images decoded while the backbone runs.
+
+What is searched are views of real images where `--images` names a folder of them: 24,000 crops and
+flips that the backbone has looked at. Vectors beyond those lie between two views of one image,
+moved by the difference of two views of a similar one (`benchmarks/speed/vectors.py`). The queries
+are views of other images, of which nothing is stored.
 """
 
 NOT_IDLE = """\

@@ -12,6 +12,7 @@ import numpy as np
 from benchmarks.speed.homes import digest_of, space
 from benchmarks.speed.vectors import Int64, Views
 from features.keys import EmbeddingSpace, Float32, Vectors
+from features.records import FILE_BYTES
 from features.store import FeatureStore
 
 BUILT = "built.json"
@@ -57,7 +58,8 @@ class Building:
         files = len(list((place / "records").rglob("*.parquet")))
         tend_s = seconds(store.tend)
         store.close()
-        return {"put_s": put_s, "tend_s": tend_s, "files": files}
+        full = FILE_BYTES // (4 * self._space.width)
+        return {"put_s": put_s, "tend_s": tend_s, "files": files, "rows_per_file": full}
 
 
 class Searching:

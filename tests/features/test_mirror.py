@@ -36,6 +36,14 @@ def test_a_view_finds_and_reads_what_was_built(mirror: Mirror) -> None:
     assert view.state.files == ("a file",)
 
 
+def test_rows_of_digests_are_known_ones_in_order_and_each_once(mirror: Mirror) -> None:
+    view = mirror.view()
+    assert view.rows([name(4), name(9), name(1), name(4), name(0)]).tolist() == [0, 1, 4]
+    assert view.rows([]).tolist() == view.rows({name(9)}).tolist() == []
+    erase(mirror, view, 1)
+    assert mirror.view().rows({name(1), name(2)}).tolist() == [2]
+
+
 def test_without_a_mirror_there_is_no_view(tmp_path: Path) -> None:
     with pytest.raises(MirrorDamaged):
         Mirror(tmp_path / "nothing", SPACE).view()

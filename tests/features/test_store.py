@@ -208,6 +208,20 @@ def test_small_files_are_merged_as_they_come(opener: Opener, tmp_path: Path) -> 
     assert len(opener()) == 23
 
 
+def test_files_grow_with_the_records_and_not_with_the_calls(
+    opener: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full, small = 8, 3
+    monkeypatch.setattr(records_module, "FILE_BYTES", full * 4 * SPACE.width)
+    store, vectors, put = opener(compact_after_files=small), made(120), 0
+    for some in (1, 1, 2, 3, 5, 1, 7, 4, 1, 1, 1, 2, 9, 3, 3, 3, 20, 1, 1, 5, 6, 7, 8, 1, 3, 3, 2):
+        store.put(names(put + some)[put:], vectors[put : put + some])
+        put += some
+        files = len(list((tmp_path / "records").glob("*.parquet")))
+        assert files <= put / (full / 2) + small
+    assert store.check() == []
+
+
 def test_a_merge_that_fails_does_not_fail_the_put(
     opener: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -80,8 +80,8 @@ class Exact(Faiss):
 class Lance:
     """A LanceDB table in a folder, with every thread it likes.
 
-    `indexed` has an index made of the kind that its documentation names first, of partitions and
-    parts as it advises; else every vector is looked at. One that was made before is used again.
+    `indexed` has an index made of codes of one bit a number, as the product's are, and otherwise of
+    its defaults; else every vector is looked at. What was made before is used again.
     """
 
     def __init__(
@@ -95,7 +95,11 @@ class Lance:
             shutil.rmtree(place, ignore_errors=True)
             place.mkdir(parents=True)
             table = self._filled(lancedb.connect(place), count)
-            made = {"index_s": seconds(lambda: _index(table, count, dim)) if indexed else 0.0}
+            made = {
+                "index_s": seconds(lambda: table.create_index("cosine", index_type="IVF_RQ"))
+                if indexed
+                else 0.0
+            }
             (place / BUILT).write_text(json.dumps(made))
         self._built = json.loads((place / BUILT).read_text())
         self._table = lancedb.connect(place).open_table("vectors")
@@ -145,10 +149,6 @@ class Lance:
                 yield pa.record_batch(columns, schema=kind)
 
         return base.create_table("vectors", data=batches(), schema=kind)
-
-
-def _index(table: Any, count: int, dim: int) -> None:  # noqa: ANN401  LanceDB publishes no types
-    table.create_index("cosine", round(count**0.5), dim // 16)
 
 
 def _units(vectors: Float32) -> Float32:
