@@ -8,7 +8,7 @@ from benchmarks.speed.bench import Bench
 from benchmarks.speed.measuring import Finding
 
 GIB_PER_MILLION = 33
-"""Records 9, their mirror 15, LanceDB's table and index 6; and room to write before deleting."""
+"""Records 7.4, their mirror 15, LanceDB's table and index 5; and room to write before deleting."""
 
 
 @dataclass(frozen=True)
