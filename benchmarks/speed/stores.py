@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.speed.homes import digest_of, space
-from benchmarks.speed.vectors import Int64, Views
+from benchmarks.speed.vectors import Bool, Int64, Views
 from features.keys import EmbeddingSpace, Float32, Vectors
 from features.records import FILE_BYTES
 from features.store import FeatureStore
@@ -20,15 +20,14 @@ BUILT = "built.json"
 
 
 Which = dict[str, float]
-"""A filter: `every` so many-th vector, or those of the first images, `below` this share of all,
-which are alike as a dataset's are."""
+"""A filter: `every` so many-th vector (1: all), or those of the first images, `below` this share of
+all, which are alike as a dataset's are."""
 
 
-def chosen(views: Views, count: int, which: Which) -> Int64:
-    """The numbers of vectors, of so many, that a filter keeps: int64 (n,)."""
-    if "every" in which:
-        return np.arange(0, count, int(which["every"]))
-    return np.flatnonzero(views.images(count) < which["below"] * len(views.stored))
+def allowed(which: Which, numbers: Int64, image: Int64, images: int) -> Bool:
+    """Which vectors a filter keeps: of the vectors with these numbers, each of an image."""
+    whether = numbers % which["every"] == 0 if "every" in which else image < which["below"] * images
+    return np.asarray(whether, np.bool_)
 
 
 class Building:
@@ -97,8 +96,9 @@ class Searching:
         return {"seconds": took, "processor": worked, "found": found}
 
     def _among(self, which: Which) -> set[str]:
-        numbers = chosen(Views(self._views, self._space.dim), self._count, which)
-        return {digest_of(number) for number in numbers.tolist()}
+        views, numbers = Views(self._views, self._space.dim), np.arange(self._count)
+        kept = allowed(which, numbers, views.images(self._count), len(views.stored))
+        return {digest_of(number) for number in numbers[kept].tolist()}
 
 
 class Changing(Searching):

@@ -24,6 +24,7 @@ from features.keys import Preprocessing, UInt8
 
 Float32 = npt.NDArray[np.float32]
 Int64 = npt.NDArray[np.int64]
+Bool = npt.NDArray[np.bool_]
 
 VIEWS = 24_000
 """Real views, of all images together: about two minutes of two cores."""

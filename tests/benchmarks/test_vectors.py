@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.speed.exact import Exact, units
 from benchmarks.speed.images import picture
-from benchmarks.speed.stores import chosen
+from benchmarks.speed.stores import allowed
 from benchmarks.speed.vectors import HELD_OUT, Float32, Views, files_of, named, views_of
 from features.images import decode
 from features.testing import ToyBackbone
@@ -76,11 +77,26 @@ def test_the_image_of_each_vector_is_known(views: Views) -> None:
     assert np.array_equal(views.images(count), parts)
 
 
-def test_filters_keep_every_so_manyth_vector_or_those_of_the_first_images(views: Views) -> None:
-    assert chosen(views, 100, {"every": 20}).tolist() == [0, 20, 40, 60, 80]
-    kept = chosen(views, 2000, {"below": 0.1})
-    assert set(views.images(2000)[kept]) == set(range(10))
-    assert 0.07 < len(kept) / 2000 < 0.13
+def test_filters_keep_every_so_manyth_vector_or_those_of_the_first_images() -> None:
+    numbers, image = np.arange(40, 50), np.array([0, 1, 2, 3, 4, 5, 0, 1, 2, 3])
+    assert numbers[allowed({"every": 4}, numbers, image, 6)].tolist() == [40, 44, 48]
+    assert image[allowed({"below": 0.5}, numbers, image, 6)].tolist() == [0, 1, 2, 0, 1, 2]
+    assert allowed({"every": 1}, numbers, image, 6).all()
+
+
+def test_what_is_exact_is_the_nearest_of_all_that_a_filter_keeps(
+    views: Views, tmp_path: Path
+) -> None:
+    count = views.real + 5000
+    np.save(tmp_path / "queries.npy", views.queries(12))
+    exact = Exact(str(tmp_path / "views.npy"), DIM, count, str(tmp_path / "queries.npy"))
+    filters = {"all": {"every": 1}, "some": {"every": 50}, "alike": {"below": 0.02}}
+    found = exact(k=5, filters=filters)
+    scores = units(views.queries(12)) @ units(every(views, count)[:, :DIM]).T
+    for name, which in filters.items():
+        kept = allowed(which, np.arange(count), views.images(count), STORED)
+        best = np.argsort(np.where(kept, -scores, 2), axis=1)[:, :5]
+        assert [set(row) for row in found[name]] == [set(row) for row in best.tolist()]
 
 
 def test_views_of_an_image_are_itself_and_crops_of_it() -> None:

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.speed.stores import BUILT, Which, chosen, seconds
-from benchmarks.speed.vectors import Float32, Views
+from benchmarks.speed.exact import units
+from benchmarks.speed.stores import BUILT, Which, seconds
+from benchmarks.speed.vectors import Views
 
 
 class Faiss:
@@ -29,14 +30,10 @@ class Faiss:
 
         if threads:
             faiss.omp_set_num_threads(threads)
-        self._views, self._count = Views(Path(views), dim), count
         self._index = faiss.IndexFlatIP(dim)
-        # All at once: an index that grows holds itself twice. Zeros take no memory until written.
-        self._index.add(np.zeros((count, dim), np.float32))
-        inside = faiss.rev_swig_ptr(self._index.get_xb(), count * dim).reshape(count, dim)
-        for part in self._views.parts(count):
-            inside[part.start : part.start + len(part.matrix)] = _units(part.matrix[:, :dim])
-        self._queries = _units(np.load(queries, allow_pickle=False))
+        for part in Views(Path(views), dim).parts(count):
+            self._index.add(units(part.matrix[:, :dim]))
+        self._queries = units(np.load(queries, allow_pickle=False))
 
     def __call__(self, k: int, first: int, count: int) -> dict[str, Any]:
         """Seconds of each query, and what was found for each."""
@@ -47,34 +44,6 @@ class Faiss:
             took.append(time.perf_counter() - start)
             found.append(rows[0].tolist())
         return {"seconds": took, "found": found}
-
-
-class Exact(Faiss):
-    """The same, and what is right for many queries asked at once."""
-
-    def __call__(
-        self, k: int, first: int, count: int, *, alone: bool = False, which: Which | None = None
-    ) -> dict[str, Any]:
-        """As `Faiss`, if `alone`; else what should be found for each query, in no time."""
-        if alone:
-            return super().__call__(k, first, count)
-        return {"found": self._together(k, first, count, which)}
-
-    def _together(self, k: int, first: int, count: int, which: Which | None) -> list[list[int]]:
-        """What is nearest of what `which` allows, see `stores.chosen`."""
-        import faiss
-
-        asked = None
-        if which is not None:
-            bits = np.zeros(self._count, np.bool_)
-            bits[chosen(self._views, self._count, which)] = True
-            packed = np.packbits(bits, bitorder="little")
-            selector = faiss.IDSelectorBitmap(len(packed), faiss.swig_ptr(packed))
-            asked = faiss.SearchParameters()
-            asked.sel = selector
-        _, rows = self._index.search(self._queries[first : first + count], k, params=asked)
-        nearest: list[list[int]] = rows.tolist()
-        return nearest
 
 
 class Lance:
@@ -104,7 +73,7 @@ class Lance:
         self._built = json.loads((place / BUILT).read_text())
         self._table = lancedb.connect(place).open_table("vectors")
         self._indexed = indexed
-        self._queries = _units(np.load(queries, allow_pickle=False))
+        self._queries = units(np.load(queries, allow_pickle=False))
 
     def __call__(
         self,
@@ -143,14 +112,9 @@ class Lance:
         def batches() -> Any:  # noqa: ANN401  an iterator of record batches
             for part in self._views.parts(count):
                 numbers = pa.array(range(part.start, part.start + len(part.matrix)))
-                flat = pa.array(_units(part.matrix[:, : self._dim]).reshape(-1))
+                flat = pa.array(units(part.matrix[:, : self._dim]).reshape(-1))
                 vectors = pa.FixedSizeListArray.from_arrays(flat, self._dim)
                 columns = [numbers, pa.array(part.image), vectors]
                 yield pa.record_batch(columns, schema=kind)
 
         return base.create_table("vectors", data=batches(), schema=kind)
-
-
-def _units(vectors: Float32) -> Float32:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.ascontiguousarray(vectors / lengths, np.float32)

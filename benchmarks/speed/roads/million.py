@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.speed import kept
 from benchmarks.speed.bench import MS, OURS, Bench
 from benchmarks.speed.child import Child
-from benchmarks.speed.likeness import CURVE, FAISS, LANCE, Hits, K, named, queries_of, recall
+from benchmarks.speed.likeness import CURVE, LANCE, Hits, K, named, queries_of, recall
 from benchmarks.speed.measuring import Finding, median, ratio, taking_turns
 from benchmarks.speed.vectors import Views
 
@@ -63,14 +63,9 @@ class Million:
     def exact(self) -> dict[str, Hits]:
         """What should be found for each query, by filter; "" is none."""
         dim = self.bench.space().dim
-        with self.bench.child("rivals.flat:Exact", dim=dim, threads=0, **self.told) as faiss:
-            found = {"": named(faiss(k=K, first=0, count=self.asked)["found"])}
-            for name, which in FILTERS.items():
-                found[name] = named(faiss(k=K, first=0, count=FILTERED, which=which)["found"])
-            alone = faiss(k=K, first=0, count=self.bench.turns, alone=True)
-            times = {FAISS: [MS * value for value in alone["seconds"]]}
-            self.bench.keep(ROAD, "ms", times, CURVE, self.count)
-        return found
+        with self.bench.child("exact:Exact", dim=dim, **self.told) as exact:
+            found = exact(k=K, filters={"": {"every": 1}, **FILTERS})
+        return {name: named(numbers) for name, numbers in found.items()}
 
     def tell(self, says: str, values: list[float], unit: str, **more: Any) -> None:  # noqa: ANN401  any of a finding
         """Writes down a finding."""
@@ -156,7 +151,7 @@ def _filters(run: Million, programs: dict[str, Ask]) -> None:
         for program, ask in programs.items():
             answer = ask(k=K, first=0, count=FILTERED, which=which)
             hits = answer["found"] if program == OURS else named(answer["found"])
-            found = recall(hits, run.exact[name])
+            found = recall(hits, run.exact[name][:FILTERED])
             target = {"target": 0.98} if program == OURS else {}
             run.tell(f"{program}: recall@{K} among {name}", [found], "", **target)
             run.tell(f"{program}: time among {name}", [MS * median(answer["seconds"])], "ms")
