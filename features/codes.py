@@ -25,7 +25,7 @@ FEW = 30_000
 PROBED = 64
 """Lists looked at for a query that may find any row."""
 
-CANDIDATES = 200
+CANDIDATES = 400
 """Rows scored by their vectors at least; twenty for each hit where more are wanted."""
 
 _PER_HIT = 20
