@@ -26,6 +26,7 @@ from classifiers import boosting
 from classifiers.blocks import Block
 from classifiers.examples import Examples
 from classifiers.linear import fit_few, fit_path
+from classifiers.novelty import unit_rows
 from classifiers.parallel import Tick
 from classifiers.parts import STAGES, Part, linear_parts
 from classifiers.recipe import Recipe
@@ -106,6 +107,8 @@ class Mixture:
     Attributes:
         targets: float64 (n_images, n_outputs); numbers are centred, and divided by their deviation.
         weights: float64 (n_images,), what each image counts; their mean is 1.
+        likeness: mean cosine between penultimate vectors of two images: near 1 where the images
+            look alike to the backbone's last layer. It uses no label.
     """
 
     def __init__(
@@ -117,6 +120,7 @@ class Mixture:
         self._middle, self._unit = _middle_and_unit(examples.targets, question)
         self.targets = (examples.targets - self._middle) / self._unit
         self.weights = _weights(examples.y, question)
+        self.likeness = _likeness(Z[:, : blocks[0].stop - blocks[0].start])
         self._centre = Z.mean(axis=0, dtype=np.float64)
         self._parts = linear_parts(Z - self._centre, blocks)
         self._steps = boosting.sort_into_steps(Z, self.targets, question, self.weights, recipe)
@@ -217,6 +221,12 @@ def _middle_and_unit(targets: Float64, question: Question) -> tuple[float, float
     if not question.is_number:
         return 0.0, 1.0
     return float(targets.mean()), float(targets.std()) or 1.0
+
+
+def _likeness(rows: Float32) -> float:
+    units = unit_rows(rows)
+    n, total = len(units), units.sum(axis=0, dtype=np.float64)
+    return float((total @ total - n) / (n * (n - 1)))
 
 
 def _weights(y: IntArray, question: Question) -> Float64:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.metrics.pairwise import cosine_similarity
 
 from classifiers import choosing
 from classifiers.blocks import Block
@@ -85,6 +86,7 @@ def test_the_member_that_knows_wins(
 
 def test_where_nothing_is_to_be_known_the_priors_stay() -> None:
     mixture, _ = made(LABELS, slice(0, 1), lambda columns, y: None)
+    mixture.likeness = choosing.MIDWAY
     scores, _ = out_of_fold(mixture, LABELS)
     shares = choose(scores, mixture, np.arange(200)).members
     for name, prior in PRIORS.items():
@@ -141,7 +143,56 @@ def test_linear_parts_fitted_alone_score_as_they_do_with_all_others(n_classes: i
 
 
 def test_few_images_are_held_nearer_to_the_penultimate_vector() -> None:
-    alike = dict.fromkeys(PRIORS, 0.5)
-    few, many = (choosing._shares(alike, n, n)[PENULTIMATE] for n in (20, 2000))
-    assert few > 0.8
-    assert many == pytest.approx(5 / 7.5, abs=0.01)
+    few, many = (choosing._priors(n, choosing.MIDWAY)[PENULTIMATE] for n in (20, 4000))
+    assert few == pytest.approx(3 * PRIORS[PENULTIMATE])
+    assert many == pytest.approx(1.01 * PRIORS[PENULTIMATE])
+
+
+def moved(columns: np.ndarray, y: np.ndarray) -> None:
+    """All in one direction, whatever the class: the images look alike."""
+    columns += np.float32(3)
+
+
+def test_likeness_is_the_mean_cosine_of_all_pairs_whatever_the_length_of_rows() -> None:
+    mixture, Z = made(LABELS, slice(0, 12), moved)
+    pairs = cosine_similarity(Z[:, :12])[~np.eye(len(Z), dtype=bool)]
+    assert mixture.likeness == pytest.approx(pairs.mean(), abs=1e-6)
+    assert mixture.likeness > 0.8
+
+
+@pytest.mark.parametrize("folds", [3, 5])
+def test_images_that_look_alike_are_asked_by_their_stages_and_others_by_their_embedding(
+    folds: int,
+) -> None:
+    found = {}
+    for how in (moved, lambda columns, y: None):
+        mixture, _ = made(LABELS[:30], slice(0, 12), how)
+        scores, _ = out_of_fold(mixture, LABELS[:30], folds)
+        rows = choosing.voters(folds, np.arange(30))
+        found[how] = choose(scores, mixture, rows).members[PENULTIMATE]
+    alike, unlike = found.values()
+    assert alike < 0.2
+    assert unlike > 0.8
+
+
+def test_labels_can_say_otherwise_than_likeness() -> None:
+    def known(columns: np.ndarray, y: np.ndarray) -> None:
+        moved(columns, y)
+        shifted(columns, y)
+
+    mixture, _ = made(LABELS, slice(0, 12), known)
+    scores, _ = out_of_fold(mixture, LABELS)
+    shares = choose(scores, mixture, np.arange(200)).members
+    assert shares[STAGES] == 0
+    assert shares[PENULTIMATE] > 0.02
+
+
+def test_without_stages_likeness_changes_nothing() -> None:
+    mixture, _ = made(LABELS, slice(0, 1), lambda columns, y: None)
+    scores, _ = out_of_fold(mixture, LABELS)
+    alone = {part: scores[part] for part in (PENULTIMATE, TREES)}
+    found = []
+    for likeness in (0.0, 0.9):
+        mixture.likeness = likeness
+        found.append(choose(alone, mixture, np.arange(200)).members)
+    assert found[0] == found[1]
