@@ -38,8 +38,8 @@ Where images look alike to the backbone's last layer, it has dropped what they d
 stages still have it; where they do not, the stages are noise. Between 10 and 30, and with `MIDWAY`
 between 0.40 and 0.50, the mean AUC over image sets moves by 0.002 at most."""
 
-MOST = 4.0
-"""The prior never changes by more than this many e-folds: labels must be able to say otherwise."""
+LEAST, MOST = 0.35, 0.65
+"""Likeness beyond these says no more: labels must be able to say otherwise."""
 
 TEMPER = 3.0
 """What the likelihood is flattened by: out-of-fold scores of one set are far from independent."""
@@ -118,8 +118,8 @@ def _tune(
 
 def _priors(n_images: int, likeness: float) -> dict[str, float]:
     """Each member's share before any score is seen: the fewer and the less alike, the safer."""
-    doubt = np.clip(STEEPNESS * (likeness - MIDWAY), -MOST, MOST)
-    trust = (1 + CAUTION / n_images) * float(np.exp(-doubt))
+    excess = float(np.clip(likeness, LEAST, MOST)) - MIDWAY
+    trust = (1 + CAUTION / n_images) * float(np.exp(-STEEPNESS * excess))
     return PRIORS | {PENULTIMATE: PRIORS[PENULTIMATE] * trust}
 
 
