@@ -14,12 +14,8 @@ import numpy as np
 from features.keys import Vectors
 from features.pipeline import Observer, Row
 
-LINGER_S = 1.0
-"""How long the first of some vectors waits for others to share an append with.
-
-An append costs about ten milliseconds of processor and four flushes, and each vector in it some
-thirty microseconds: one a second is next to nothing, four a second are felt.
-"""
+LINGER_S = 0.25
+"""How long the first of some vectors waits for others to share an append with."""
 
 MOST_PENDING = 4096
 """Vectors that may wait; whoever brings more is held up until there is room."""

@@ -15,6 +15,9 @@ BATCH_IMAGES = 64
 BATCH_BYTES = 32 * 2**20
 """What one request carries at most; a larger file goes alone."""
 
+INGEST_IMAGES = 128
+"""Images of one request that adds them: what the server makes durable together."""
+
 BATCH_LABELS = 10_000
 """Images whose labels one request sets."""
 
@@ -52,7 +55,8 @@ def cut(paths: Sequence[Path], most: int = BATCH_IMAGES) -> Iterator[slice]:
 
 def ingest_flows(dataset: str, entries: Sequence[Entry]) -> Iterator[Flow]:
     """One flow for each request; each answers as `calls.ingest` does."""
-    return (_ingest(dataset, entries[part]) for part in cut([e.path for e in entries]))
+    parts = cut([e.path for e in entries], INGEST_IMAGES)
+    return (_ingest(dataset, entries[part]) for part in parts)
 
 
 def relabel_flow(folder: Folder, answer: Answer) -> Flow:

@@ -4,8 +4,8 @@ Whatever is no probe is shut, so that a new route cannot be forgotten. Knows no 
 """
 
 import ipaddress
-from functools import lru_cache
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Annotated
 from urllib.parse import urlsplit
 

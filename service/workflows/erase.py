@@ -8,13 +8,17 @@ from typing import Any
 from features.blobs import Blobs
 from features.keys import EmbeddingSpace, is_digest
 from features.store import FeatureStore
+from features.writer import LINGER_S
 from service.catalog import SYSTEM
 from service.errors import InvalidRequest, NotFound
 from service.product import Product
 from service.workspace import IMAGES
 
-SECOND_LOOK_S = 0.5
-"""How long after the first an erasure looks a second time."""
+SECOND_LOOK_S = 2 * LINGER_S
+"""How long after the first an erasure looks a second time.
+
+Another worker may be about to store what it saw just before; it waits half as long.
+"""
 
 
 def erase(product: Product, workspace: str, digest: str, *, actor: str = SYSTEM) -> dict[str, Any]:
@@ -55,8 +59,6 @@ def finish_erasures(product: Product, workspace: str, digests: Collection[str]) 
     with _every_store(product, workspace) as stores:
         for store in stores:
             store.delete(digests)
-        # Another worker may be about to store what it saw just before: it waits a quarter of a
-        # second.
         time.sleep(SECOND_LOOK_S)
         for store in stores:
             if late := [digest for digest in digests if digest in store]:

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.batches import BATCH_IMAGES, cut
+from service.batches import INGEST_IMAGES, cut
 from service.client import (
     AsyncClient,
     Client,
@@ -314,7 +314,7 @@ class CountingServer:
 
 def test_a_folder_goes_in_batches_two_at_a_time_and_comes_back_in_order(tmp_path: Path) -> None:
     server, seen = CountingServer(pause_s=0.02), []
-    folder = folder_of(tmp_path, 5 * BATCH_IMAGES + 3)
+    folder = folder_of(tmp_path, 5 * INGEST_IMAGES + 3)
 
     answer = client_of(server).ingest_folder(
         "d", folder, on_progress=lambda done, total: seen.append((done, total))
@@ -332,7 +332,7 @@ def test_a_folder_goes_in_batches_two_at_a_time_and_comes_back_in_order(tmp_path
 
 def test_the_async_client_sends_the_same_batches(tmp_path: Path) -> None:
     server = CountingServer(pause_s=0.02)
-    folder = folder_of(tmp_path, 3 * BATCH_IMAGES)
+    folder = folder_of(tmp_path, 3 * INGEST_IMAGES)
 
     async def run() -> dict[str, Any]:
         transport = httpx.MockTransport(server.later)
@@ -375,7 +375,7 @@ def test_a_refusal_ends_the_folder(tmp_path: Path) -> None:
     handler, asked = answering(*(refused for _ in range(9)))
 
     with pytest.raises(PenultimateError, match="head"):
-        client_of(handler).ingest_folder("d", folder_of(tmp_path, 9 * BATCH_IMAGES))
+        client_of(handler).ingest_folder("d", folder_of(tmp_path, 9 * INGEST_IMAGES))
 
     assert len(asked) <= 3
 

@@ -7,10 +7,11 @@ from typing import Any
 import httpx
 from actor import ENDED, Actor, Doubt, require
 
+from features.blobs import ADDING
 from features.testing import ToyBackbone
 from service.catalog import Catalog
 from service.settings import Settings
-from service.workspace import Workspace
+from service.workspace import IMAGES, Workspace
 
 JOBS_WITHIN_S = 180.0
 W = "default"
@@ -28,6 +29,7 @@ class Home:
 
     def __init__(self, settings: Settings) -> None:
         self.catalog = Catalog(settings.effective_catalog_url)
+        self._notes = settings.home / IMAGES / W / ADDING
         self.place = Workspace(
             W,
             home=settings.home,
@@ -41,6 +43,10 @@ class Home:
         if dataset not in self.catalog.datasets.names(W):
             return {}
         return {image.digest: image.label for image in self.catalog.datasets.images(W, dataset)}
+
+    def unfinished(self) -> bool:
+        """Whether erasures, or images added without an end, are left for whoever starts next."""
+        return bool(self.catalog.open_erasures()) or any(self._notes.glob("*"))
 
     def close(self) -> None:
         """Closes everything."""

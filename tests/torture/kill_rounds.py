@@ -134,10 +134,10 @@ class Torture:
         require(not ill, f"the doctor found: {ill}")
 
     def _wait_for_workers(self, home: Home) -> None:
-        """A worker that was killed is started anew, and finishes what it was erasing."""
+        """A worker that was killed is started anew, and finishes what it was erasing or adding."""
         limit = time.monotonic() + 90
         pid = self.server.process.pid if self.server.process else 0
-        while home.catalog.open_erasures() or (
+        while home.unfinished() or (
             sum("worker.service" in c for c in below(pid).values()) < self.server.workers
         ):
             require(time.monotonic() < limit, f"not whole again: {below(pid)}")

@@ -29,7 +29,7 @@ CURVE = Curve(
     "Memory while a folder is ingested",
     "seconds since the start",
     "resident MiB",
-    "files are read, embedded and written 64 at a time, so the line rises while the backbone is "
+    "files are read, embedded and written 128 at a time, so the line rises while the backbone is "
     "loaded and then stays, however many files there are. What grows with the store is the index "
     "of digests, some hundred bytes an image.",
     linear=True,
