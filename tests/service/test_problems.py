@@ -24,7 +24,9 @@ from service.problems import (
 INHERITS = {images._StoreError}
 """Classes that take their parent's row on purpose: this one is never raised itself."""
 
-CARD = SimpleNamespace(name="h", metrics={"auc": {"value": 0.5, "low": 0.4, "high": 0.6}})
+CARD = SimpleNamespace(
+    name="h", metrics={"auc": {"value": 0.5, "low": 0.4, "high": 0.6}}, p_value=0.4
+)
 FOUND = SimpleNamespace(code="one_label", detail="only one", items=("x",), severity="error")
 
 RAISED: list[Exception] = [
