@@ -60,7 +60,7 @@ def _judge(bench: Bench, count: int, turns: Turns, found: dict[str, Hits]) -> No
         Finding(ROAD, says, ratio(turns[OURS], turns[best]), target=1.1, at_least=False)
     )
     says = f"recall@{K} of {count:,} vectors"
-    # With several threads FAISS adds up in another order: of two that are alike it may name another.
+    # With several threads FAISS adds up in another order, and may take the other of two alike.
     exact = recall(found[OURS], found[FAISS_ONE])
     bench.journal.add(Finding(ROAD, says, [exact], unit="", target=1))
     says = f"median time of a search of {count:,} vectors, times LanceDB's"
