@@ -27,8 +27,7 @@ class ShortWay:
 
     Args:
         app: the framework.
-        routes: the framework's own, by path: what they are called in logs and metrics.
-        endpoints: what answers each of them.
+        routes: the framework's own, by path: what answers, and what logs and metrics call it.
     """
 
     def __init__(self, app: ASGIApp, *, routes: Mapping[str, APIRoute]) -> None:
