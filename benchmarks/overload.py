@@ -1,8 +1,8 @@
 """`python -m benchmarks.overload`: a server at its best, then asked five times as much.
 
 Images that nobody has sent before, at a rate that does not wait for answers; meanwhile the probes
-are asked, and the memory is looked at. A client that is refused goes away at once, and
-another comes. Prints what it saw as JSON.
+are asked, and the memory is looked at. A client that is refused keeps its connection, as HTTP
+clients with a pool do, or goes away at once and another comes. Prints what it saw as JSON.
 """
 
 import argparse
@@ -68,10 +68,13 @@ class Crowd:
     Args:
         port: whom they ask.
         images: what they ask about; one that was refused is sent again.
+        stay: whether who is refused keeps the connection, as an HTTP client with a pool does, or
+            goes away at once.
     """
 
-    def __init__(self, port: int, images: Images) -> None:
-        self._port, self._images = port, images
+    def __init__(self, port: int, images: Images, *, stay: bool) -> None:
+        self._port, self._images, self._stay = port, images, stay
+        self._answered: dict[Connection, int] = {}
         self._unseen: deque[bytes] = deque()
         self._sent: dict[Connection, bytes] = {}
         self._free: deque[Connection] = deque()
@@ -124,42 +127,46 @@ class Crowd:
         return form_request("/v1/embed", self._images.jpegs(1)[0])
 
     def _serve(self, key: Any, events: int, phase: Phase, begun: float) -> int:  # noqa: ANN401  SelectorKey
+        """Sends and receives what can be; how many requests it has brought to their end."""
         connection: Connection = key.data
-        if events & selectors.EVENT_WRITE:
-            try:
-                left = connection.send()
-            except ConnectionError:
-                left = False  # refused before the body was read; the answer is there all the same
-            if not left:
-                self._watched.modify(connection.socket, selectors.EVENT_READ, connection)
-        if not events & selectors.EVENT_READ:
-            return 0
         try:
-            status = connection.receive()
-        except (ConnectionError, SystemExit):
-            return self._drop(connection, phase, "closed")
-        if status is None:
+            left = connection.send()
+        except ConnectionError:
+            left = False  # refused before the body was read; the answer is there all the same
+        if not left and events & selectors.EVENT_WRITE:
+            self._watched.modify(connection.socket, selectors.EVENT_READ, connection)
+        if events & selectors.EVENT_READ:
+            try:
+                status = connection.receive()
+            except (ConnectionError, SystemExit):
+                phase.statuses["closed"] += 1
+                return self._end(connection, stays=False, again=True)
+            if status is not None:
+                self._note(connection, status, phase, begun)
+        status = self._answered.get(connection)
+        if status is None or (left and self._stay):
             return 0
+        return self._end(connection, stays=self._stay or status == 200, again=status != 200)
+
+    def _note(self, connection: Connection, status: int, phase: Phase, begun: float) -> None:
+        self._answered[connection] = status
         took = time.perf_counter() - connection.begun
         phase.statuses[str(status)] += 1
+        (phase.waits if status == 200 else phase.refusals).append(took)
         if status == 200:
-            phase.waits.append(took)
             phase.ended.append(time.perf_counter() - begun)
-            self._watched.unregister(connection.socket)
-            self._free.append(connection)
-            del self._sent[connection]
-            return 1
-        phase.refusals.append(took)
-        return self._drop(connection, phase, "")
 
-    def _drop(self, connection: Connection, phase: Phase, status: str) -> int:
-        """Ends a connection whose body may not have been read."""
-        if status:
-            phase.statuses[status] += 1
+    def _end(self, connection: Connection, *, stays: bool, again: bool) -> int:
         self._watched.unregister(connection.socket)
-        connection.socket.close()
-        self._unseen.append(self._sent.pop(connection))
-        self._open -= 1
+        self._answered.pop(connection, None)
+        request = self._sent.pop(connection)
+        if again:
+            self._unseen.append(request)
+        if stays:
+            self._free.append(connection)
+        else:
+            connection.socket.close()
+            self._open -= 1
         return 1
 
 
@@ -200,9 +207,11 @@ def at(values: list[float], part: float) -> float:
     return round(1000 * sorted(values)[int(part * (len(values) - 1))], 1) if values else 0.0
 
 
-def measure(server: servers.Server, images: Images, seconds: float) -> dict[str, Any]:
+def measure(
+    server: servers.Server, images: Images, seconds: float, *, stay: bool
+) -> dict[str, Any]:
     """Runs the phases; what each saw."""
-    crowd, lone = Crowd(server.port, images), Crowd(server.port, images)
+    crowd, lone = (Crowd(server.port, images, stay=stay) for _ in range(2))
     crowd.run(3, clients=BEST_CLIENTS)
     before = crowd.run(max(10, seconds / 4), clients=BEST_CLIENTS)
     calm = lone.run(3, clients=1)
@@ -251,6 +260,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--backbone", default="efficientnet_lite0")
     parser.add_argument("--engines", type=Path, help="a folder of converted backbones to copy")
+    parser.add_argument("--leave", action="store_true", help="who is refused goes away at once")
     parser.add_argument("--record", type=Path, help="where to write it down, beside the page")
     asked = parser.parse_args()
     os.environ["PENULTIMATE_BACKBONE"] = asked.backbone
@@ -261,7 +271,12 @@ def main() -> int:
         if asked.engines:
             shutil.copytree(asked.engines, home / "cache" / "engines")
         with servers.product(home) as server:
-            said = {"backbone": asked.backbone, **measure(server, images, asked.seconds)}
+            seen = measure(server, images, asked.seconds, stay=not asked.leave)
+    said = {
+        "backbone": asked.backbone,
+        "who is refused": "leaves" if asked.leave else "stays",
+        **seen,
+    }
     print(json.dumps(said, indent=1))
     if asked.record is not None:
         sys.path.insert(0, str(ROOT / "tests" / "torture"))

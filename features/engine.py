@@ -22,7 +22,7 @@ from features.errors import BackboneUnavailable, EngineFailed
 from features.keys import EmbeddingSpace, UInt8, Vectors
 from features.mapper import Mapper
 from features.maps import Maps
-from features.runtime import Change, Hint, compile_graph, request_queue
+from features.runtime import Change, Hint, compile_graph, make_requests
 from features.weights import DEFAULT, Source, locate
 
 
@@ -165,7 +165,7 @@ class _Lane:
 
     def __init__(self, space: EmbeddingSpace, compiled: Callable[[], Any]) -> None:
         self._space, self._compiled = space, compiled
-        self._queue: Any = None
+        self._requests: list[Any] = []
         self._closed = False
         self._lock = threading.Lock()
 
@@ -174,30 +174,37 @@ class _Lane:
             self._open()
 
     def run(self, pixels: UInt8) -> Vectors:
-        embeddings = np.empty((len(pixels), self._space.dim), np.float32)
-        stages = np.empty((len(pixels), self._space.stages_dim), np.float32)
-
-        def keep(request: Any, row: int) -> None:  # noqa: ANN401  OpenVINO publishes no types
-            embeddings[row] = request.get_output_tensor(0).data[0]
-            stages[row] = request.get_output_tensor(1).data[0]
-
+        vectors = Vectors(
+            np.empty((len(pixels), self._space.dim), np.float32),
+            np.empty((len(pixels), self._space.stages_dim), np.float32),
+        )
         with self._lock:
             self._open()
             try:
-                self._queue.set_callback(keep)
-                for row in range(len(pixels)):
-                    self._queue.start_async({0: pixels[row : row + 1]}, row, share_inputs=True)
-                self._queue.wait_all()
+                self._fill(vectors, pixels)
             except RuntimeError as error:
                 raise EngineFailed(f"OpenVINO failed while running ({error})") from error
-        return Vectors(embeddings, stages)
+        return vectors
 
     def close(self) -> None:
         with self._lock:
-            self._queue, self._closed = None, True
+            self._requests, self._closed = [], True
+
+    def _fill(self, vectors: Vectors, pixels: UInt8) -> None:
+        """Keep the streams fed, with no Python between one image and the next."""
+        requests, count = self._requests, len(pixels)
+        for row in range(count + len(requests)):
+            request = requests[row % len(requests)]
+            done = row - len(requests)
+            if 0 <= done < count:
+                request.wait()
+                vectors.embeddings[done] = request.get_output_tensor(0).data[0]
+                vectors.stages[done] = request.get_output_tensor(1).data[0]
+            if row < count:
+                request.start_async({0: pixels[row : row + 1]}, share_inputs=True)
 
     def _open(self) -> None:
         if self._closed:
             raise EngineFailed("it has been closed", hint="Open it again.")
-        if self._queue is None:
-            self._queue = request_queue(self._compiled())
+        if not self._requests:
+            self._requests = make_requests(self._compiled())

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 
 import bentoml
 import structlog
-from bentoml._internal.server.http import traffic
+from _bentoml_sdk import Service
 
-from service.deadline import Deadline
 from service.leash import die_with_parent, name_as_parent
 from service.memory import give_back
 from service.names import PROBES
@@ -25,13 +24,15 @@ if TYPE_CHECKING:
 log = structlog.get_logger("app")
 
 name_as_parent()
-# Its own leaves a timer behind for every request, and no option leaves it out.
-traffic.TimeoutMiddleware = Deadline  # type: ignore[misc, assignment]
 settings = Settings()
 
-SWITCH_S = 0.0005
+SWITCH_S = 0.002
 """How long a thread may keep Python from the others: the one that answers probes and refuses is one
-among dozens, and would wait Python's usual 5 ms for each that is before it."""
+among dozens, and would wait Python's usual 5 ms for each that is before it. With less, each would
+do so little at a time that they spend more on taking turns."""
+
+PROBE_S = 10.0
+"""How long BentoML lets a probe take."""
 
 
 class Contract:
@@ -47,28 +48,41 @@ class Contract:
 contract = Contract()
 
 
-class OursAlone:
-    """A middleware around a server that has routes of its own: they are as if they were not.
+class Ahead:
+    """The contract before BentoML's own application, which has the life of the service and probes.
+
+    BentoML has routes of its own, which ask for no key and carry none of our headers; and what it
+    passes every request through takes as long as refusing one does.
 
     Args:
-        app: the server; it answers its own probes, which are about its processes too.
+        bento: BentoML's application; it answers probes, which are about its processes too.
         ours: the application that answers all the rest.
     """
 
-    def __init__(self, app: "ASGIApp", *, ours: "ASGIApp") -> None:
-        self._app = app
+    def __init__(self, bento: "ASGIApp", *, ours: "ASGIApp") -> None:
+        self._bento = bento
         self._ours = ours
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         """Hands one request to whoever should answer it."""
         is_ours = scope["type"] == "http" and scope["path"] not in PROBES
-        await (self._ours if is_ours else self._app)(scope, receive, send)
+        await (self._ours if is_ours else self._bento)(scope, receive, send)
+
+
+class ContractService(Service):  # type: ignore[misc]  # BentoML publishes no types
+    """BentoML's service, but for the application that its workers run."""
+
+    __slots__ = ()
+
+    def to_asgi(self, is_main: bool = True) -> "ASGIApp":  # noqa: FBT001, FBT002  BentoML's own
+        """What a worker answers with."""
+        return Ahead(super().to_asgi(is_main), ours=contract)
 
 
 @bentoml.service(
     name="penultimate",
     workers=int(os.environ.get("PENULTIMATE_WORKERS", "1")),
-    traffic={"timeout": settings.request_timeout_s},
+    traffic={"timeout": PROBE_S},
     metrics={"enabled": False},  # BentoML's label the raw path; ours are at the same address
     logging={"access": {"enabled": False}},
     tracing={"excluded_urls": ".*"},  # a span for each request and message, sent to nobody
@@ -91,7 +105,9 @@ class Penultimate:
         sys.setswitchinterval(SWITCH_S)
         self.tracing = from_environment()
         metrics = TracedMetrics(self.tracing) if self.tracing else PrometheusMetrics()
-        api = contract.app = create_app(settings, metrics, self.tracing)
+        api = contract.app = create_app(
+            settings, metrics, self.tracing, deadline_s=settings.request_timeout_s
+        )
         self.product = api.state.product = build(settings, metrics)
         if not self.product.catalog.keys.any():
             log.warning("no key yet: requests of this machine alone are answered")
@@ -131,5 +147,5 @@ class Penultimate:
             self.tracing.close()
 
 
-# BentoML has routes of its own, which ask for no key and carry none of our headers.
-Penultimate.add_asgi_middleware(OursAlone, ours=contract)  # type: ignore[attr-defined]  # no types
+# The decorator makes BentoML's class, and takes no other.
+Penultimate.__class__ = ContractService  # type: ignore[method-assign]

@@ -129,6 +129,18 @@ class ClientGone(ServiceError):
         super().__init__("The connection was closed before the answer.", hint="Ask again.")
 
 
+class TookTooLong(ServiceError):
+    """No answer had begun in the time that a request may take."""
+
+    code = "took_too_long"
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            f"There was no answer within {seconds:g} seconds.",
+            hint="Send less at once, or raise PENULTIMATE_REQUEST_TIMEOUT_S.",
+        )
+
+
 class CatalogUnavailable(ServiceError):
     """The catalog cannot be read or written."""
 

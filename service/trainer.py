@@ -41,8 +41,9 @@ BEAT_EVERY_S = 2.0
 RECOVER_EVERY_S = 5.0
 TEND_EVERY_S = 10.0
 
-NICENESS = 10
-"""Training gives way to predictions where both want the processor."""
+NICENESS = 15
+"""Training gives way to predictions where both want the processor, and so to the backbone's threads
+(`features/runtime.py`)."""
 
 
 class Interrupted(Exception):

@@ -10,6 +10,7 @@ from fastapi_offline import FastAPIOffline
 from service.gauges import Gauges
 from service.http import datasets, heads, images, keys
 from service.http.answers import add_refusals, answer
+from service.http.deadline import Deadline
 from service.http.edge import Edge
 from service.http.gate import Gates
 from service.http.guard import Guard, noting
@@ -36,9 +37,19 @@ SHARED: dict[str, Any] = {
 
 
 def create_app(
-    settings: Settings, metrics: PrometheusMetrics, tracing: Tracing | None = None
+    settings: Settings,
+    metrics: PrometheusMetrics,
+    tracing: Tracing | None = None,
+    *,
+    deadline_s: float | None = None,
 ) -> FastAPI:
     """The application; `app.state.product` must be set before its first request.
+
+    Args:
+        settings: its limits.
+        metrics: where requests are counted.
+        tracing: where they are told, if anywhere.
+        deadline_s: how long a request may take until its answer begins; None is for ever.
 
     Where `app.state.operator` is set too, every request is theirs: there is no network between.
     """
@@ -54,6 +65,8 @@ def create_app(
     add_refusals(app, noting)
     origins = settings.web_origins
     app.add_middleware(ShortWay, routes=shortened(images.router.routes))
+    if deadline_s is not None:
+        app.add_middleware(Deadline, seconds=deadline_s)
     app.add_middleware(Guard, state=app.state, origins=origins, admit=app.state.gates.check)
     if origins:
         app.add_middleware(CORSMiddleware, allow_origins=origins, **SHARED)

@@ -2,15 +2,13 @@
 
 import asyncio
 import gc
-import os
 from threading import Event
 from typing import Any
 
 import pytest
 from anyio import to_thread
 
-from service.deadline import Deadline
-from service.leash import SERVER_PID
+from service.http.deadline import Deadline
 
 HTTP = {"type": "http"}
 
@@ -25,7 +23,7 @@ def ask(app: Any, timeout: float) -> list[dict[str, Any]]:
     async def receive() -> Any:
         return {"type": "http.request", "body": b""}
 
-    asyncio.run(Deadline(app, timeout)(HTTP, receive, send))
+    asyncio.run(Deadline(app, seconds=timeout)(HTTP, receive, send))
     return sent
 
 
@@ -70,7 +68,7 @@ def test_who_waits_for_a_thread_is_told_before_it_is_done() -> None:
 
         try:
             async with asyncio.timeout(10):
-                await Deadline(blocked, 0.05)(HTTP, send, send)
+                await Deadline(blocked, seconds=0.05)(HTTP, send, send)
         finally:
             done.set()
         return sent
@@ -107,19 +105,9 @@ def test_no_timer_is_left_of_requests_that_were_answered() -> None:
             return None
 
         for _ in range(300):
-            await Deadline(prompt, 300)(HTTP, ignore, ignore)
+            await Deadline(prompt, seconds=300)(HTTP, ignore, ignore)
         gc.collect()
         scheduled = asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]
         return sum(not timer.cancelled() for timer in scheduled)
 
     assert asyncio.run(run()) == 0
-
-
-def test_the_service_uses_it_and_not_bentomls_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    # The module names this process as a server's parent, which servers of other tests would heed.
-    monkeypatch.setenv(SERVER_PID, str(os.getpid()))
-    from service.app import Penultimate
-
-    used = [middleware.cls for middleware in Penultimate.to_asgi().user_middleware]
-    assert Deadline in used
-    assert "TimeoutMiddleware" not in [middleware.__name__ for middleware in used]
