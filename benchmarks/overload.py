@@ -109,6 +109,7 @@ class Crowd:
             connection = self._free.popleft()
         elif self._open < MOST_CONNECTIONS:
             connection = Connection(self._port)
+            self._watched.register(connection.socket, selectors.EVENT_READ, connection)
             self._open += 1
         else:
             phase.statuses["unsent"] += 1
@@ -116,11 +117,11 @@ class Crowd:
         request = self._unseen.popleft() if self._unseen else self._new()
         self._sent[connection] = request
         connection.begun = time.perf_counter()
-        events = selectors.EVENT_READ
         with suppress(ConnectionError):
             connection.ask(memoryview(request))
-            events |= selectors.EVENT_WRITE
-        self._watched.register(connection.socket, events, connection)
+            if connection.send():
+                both = selectors.EVENT_READ | selectors.EVENT_WRITE
+                self._watched.modify(connection.socket, both, connection)
         return 1
 
     def _new(self) -> bytes:
@@ -129,22 +130,21 @@ class Crowd:
     def _serve(self, key: Any, events: int, phase: Phase, begun: float) -> int:  # noqa: ANN401  SelectorKey
         """Sends and receives what can be; how many requests it has brought to their end."""
         connection: Connection = key.data
-        try:
-            left = connection.send()
-        except ConnectionError:
-            left = False  # refused before the body was read; the answer is there all the same
-        if not left and events & selectors.EVENT_WRITE:
-            self._watched.modify(connection.socket, selectors.EVENT_READ, connection)
+        left = False
+        if events & selectors.EVENT_WRITE:
+            with suppress(ConnectionError):  # refused before the body was read; the answer is there
+                left = connection.send()
+            if not left:
+                self._watched.modify(connection.socket, selectors.EVENT_READ, connection)
         if events & selectors.EVENT_READ:
             try:
                 status = connection.receive()
             except (ConnectionError, SystemExit):
-                phase.statuses["closed"] += 1
-                return self._end(connection, stays=False, again=True)
+                return self._lose(connection, phase)
             if status is not None:
                 self._note(connection, status, phase, begun)
         status = self._answered.get(connection)
-        if status is None or (left and self._stay):
+        if status is None or (self._stay and connection.left()):
             return 0
         return self._end(connection, stays=self._stay or status == 200, again=status != 200)
 
@@ -156,8 +156,18 @@ class Crowd:
         if status == 200:
             phase.ended.append(time.perf_counter() - begun)
 
-    def _end(self, connection: Connection, *, stays: bool, again: bool) -> int:
+    def _lose(self, connection: Connection, phase: Phase) -> int:
+        """The server has closed a connection: one that is idle, as it may, or one that waited."""
+        if connection in self._sent:
+            phase.statuses["closed"] += 1
+            return self._end(connection, stays=False, again=True)
+        self._free.remove(connection)
         self._watched.unregister(connection.socket)
+        connection.socket.close()
+        self._open -= 1
+        return 0
+
+    def _end(self, connection: Connection, *, stays: bool, again: bool) -> int:
         self._answered.pop(connection, None)
         request = self._sent.pop(connection)
         if again:
@@ -165,6 +175,7 @@ class Crowd:
         if stays:
             self._free.append(connection)
         else:
+            self._watched.unregister(connection.socket)
             connection.socket.close()
             self._open -= 1
         return 1

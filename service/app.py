@@ -31,6 +31,9 @@ SWITCH_S = 0.002
 among dozens, and would wait Python's usual 5 ms for each that is before it. With less, each would
 do so little at a time that they spend more on taking turns."""
 
+COLLECT_EVERY = 10_000
+"""Objects made until circles among them are looked for; Python's own 700 are a few requests."""
+
 PROBE_S = 10.0
 """How long BentoML lets a probe take."""
 
@@ -94,7 +97,7 @@ class Penultimate:
     def __init__(self) -> None:
         die_with_parent()
 
-        from service.http import create_app
+        from service.http import create_app, entry
         from service.logs import configure_logs
         from service.metrics import PrometheusMetrics
         from service.supervisor import Supervisor
@@ -105,9 +108,8 @@ class Penultimate:
         sys.setswitchinterval(SWITCH_S)
         self.tracing = from_environment()
         metrics = TracedMetrics(self.tracing) if self.tracing else PrometheusMetrics()
-        api = contract.app = create_app(
-            settings, metrics, self.tracing, deadline_s=settings.request_timeout_s
-        )
+        api = create_app(settings, metrics, self.tracing, deadline_s=settings.request_timeout_s)
+        contract.app = entry(api)
         self.product = api.state.product = build(settings, metrics)
         if not self.product.catalog.keys.any():
             log.warning("no key yet: requests of this machine alone are answered")
@@ -118,6 +120,7 @@ class Penultimate:
         # What lives as long as the process is not looked through again by every collection.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(COLLECT_EVERY)
         # Beside the service, not before it: who asks meanwhile waits for a few of them at most.
         Thread(target=self._load_heads, name="load heads", daemon=True).start()
 

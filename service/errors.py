@@ -132,7 +132,7 @@ class ClientGone(ServiceError):
 class TookTooLong(ServiceError):
     """No answer had begun in the time that a request may take."""
 
-    code = "took_too_long"
+    code = "gateway_timeout"
 
     def __init__(self, seconds: float) -> None:
         super().__init__(

@@ -15,6 +15,8 @@ def configure_logs(settings: Settings) -> None:
         if settings.log_format == "json"
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
+    # The server under BentoML makes a line of its own for each answer, for nobody.
+    logging.getLogger("uvicorn.access").propagate = False
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

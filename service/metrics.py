@@ -65,6 +65,7 @@ class PrometheusMetrics(Metrics):
         }
         for stage in STAGES:
             self._stages.labels(stage)
+        self._of_requests: dict[tuple[str, str, int], Histogram] = {}
 
     def count(self, name: str, value: int = 1) -> None:
         """Adds to the counter `penultimate_<name>_total`."""
@@ -77,7 +78,11 @@ class PrometheusMetrics(Metrics):
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Adds one request; `route` is the template, never the raw path."""
-        self._requests.labels(method, route, str(status)).observe(seconds)
+        which = (method, route, status)
+        found = self._of_requests.get(which)
+        if found is None:
+            found = self._of_requests[which] = self._requests.labels(method, route, str(status))
+        found.observe(seconds)
 
     def level(self, name: str, value: int) -> None:
         """Sets the gauge `penultimate_<name>`, of this process."""

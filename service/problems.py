@@ -43,7 +43,7 @@ STATUSES: dict[type[Exception], tuple[int, str, str]] = {
     own.NothingAnswered: (422, "nothing_answered", "Nothing could be answered"),
     # No standard status says so; this one is what proxies log. Nobody reads it but the metrics.
     own.ClientGone: (499, "client_gone", "The client has gone"),
-    own.TookTooLong: (504, "took_too_long", "It took too long"),
+    own.TookTooLong: (504, "gateway_timeout", "Gateway timeout"),
     own.CatalogUnavailable: (503, "catalog_unavailable", "The catalog cannot be used"),
 }
 """Error class → (HTTP status, code, title). A class that is missing takes its parent's row."""

@@ -45,6 +45,10 @@ class Connection:
             pass
         return bool(self._waiting)
 
+    def left(self) -> bool:
+        """Whether some of the request is not sent yet."""
+        return bool(self._waiting)
+
     def receive(self) -> int | None:
         """Reads what is there; the status once the answer is whole."""
         data = self.socket.recv(1 << 18)

@@ -6,6 +6,8 @@ from fastapi import FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import RedirectResponse, Response
 from fastapi_offline import FastAPIOffline
+from starlette.applications import Starlette
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.gauges import Gauges
 from service.http import datasets, heads, images, keys
@@ -79,6 +81,18 @@ def create_app(
     if tracing is not None:
         app.add_middleware(Traced, tracing=tracing)
     return app
+
+
+def entry(app: FastAPI) -> ASGIApp:
+    """The application less FastAPI's own first step.
+
+    That looks in the environment, at each request, whether telemetry is wanted; ours is `Traced`.
+    """
+
+    async def enter(scope: Scope, receive: Receive, send: Send) -> None:
+        await Starlette.__call__(app, scope, receive, send)
+
+    return enter
 
 
 def _add_operations(app: FastAPI, metrics: PrometheusMetrics) -> None:

@@ -5,8 +5,8 @@ until the server's own timeout.
 """
 
 import re
+import secrets
 from time import perf_counter
-from uuid import uuid4
 
 import orjson
 import structlog
@@ -97,24 +97,25 @@ class _Exchange:
         self._status = 0
         self._headers = Headers(scope=scope)
         offered = self._headers.get("x-request-id", "")
-        self._id = offered if REQUEST_ID.fullmatch(offered) else uuid4().hex
+        self._id = offered if REQUEST_ID.fullmatch(offered) else secrets.token_hex(16)
 
     async def run(self, app: ASGIApp, metrics: PrometheusMetrics, *, log_it: bool) -> None:
         """Lets the request through, and answers in the application's place where it fails."""
         start, refused_at = perf_counter(), "unmatched"
-        with structlog.contextvars.bound_contextvars(request=self._id):
-            try:
-                self._check_announced()
-                await app(self._scope, self._receive_counted, self._send_marked)
-            except Overloaded as error:
-                # Only the guard raises it here, of paths that it knows; inside, it is an answer.
-                refused_at = self._scope["path"]
-                await self._refuse(error)
-            except RequestTooLarge as error:
-                await self._refuse(error)
-            except Exception as error:
-                log.exception("request failed", method=self._scope["method"])
-                await self._refuse(error)
+        # Never unbound: a request is a task, with a context of its own.
+        structlog.contextvars.bind_contextvars(request=self._id)
+        try:
+            self._check_announced()
+            await app(self._scope, self._receive_counted, self._send_marked)
+        except Overloaded as error:
+            # Only the guard raises it here, of paths that it knows; inside, it is an answer.
+            refused_at = self._scope["path"]
+            await self._refuse(error)
+        except RequestTooLarge as error:
+            await self._refuse(error)
+        except Exception as error:
+            log.exception("request failed", method=self._scope["method"])
+            await self._refuse(error)
         route = getattr(self._scope.get("route"), "path", refused_at)
         if route not in PROBES:
             # A client may make methods up; each would be a series of its own.
@@ -123,7 +124,7 @@ class _Exchange:
             metrics.request(method, route, self._status, seconds)
             if log_it:
                 said = {"method": method, "route": route, "status": self._status}
-                log.info("answered", request=self._id, **said, ms=round(1000 * seconds, 2))
+                log.info("answered", **said, ms=round(1000 * seconds, 2))
 
     def _check_announced(self) -> None:
         announced = self._headers.get("content-length", "")

@@ -19,7 +19,7 @@ from features.backbones import Backbone, TorchEngine
 from features.engine import OpenVinoEngine, open_engine
 from features.errors import BackboneUnavailable, EngineFailed, StoreUnavailable
 from features.keys import EmbeddingSpace, UInt8
-from features.runtime import compile_graph
+from features.runtime import NICENESS, compile_graph
 from features.testing import ToyBackbone
 
 NAME = "timm/test_resnet"
@@ -217,12 +217,48 @@ def test_a_failed_run_is_named_and_the_next_one_works(
     other.warm()
 
     with monkeypatch.context() as patch:
-        patch.setattr(opened._many, "_queue", other._lone._queue)
+        patch.setattr(opened._many, "_requests", other._lone._requests)
         patch.setattr(opened.space.preprocessing.__class__, "check", lambda *_: None)
         with pytest.raises(EngineFailed, match="while running"):
             opened.run(noise(size=150))
 
     np.testing.assert_array_equal(expected, opened.run(noise()).matrix())
+
+
+@pytest.mark.parametrize("n", [1, 15, 16, 17, 40])
+def test_each_row_is_of_its_own_image_however_many_there_are(
+    weights: Path, built: Path, n: int
+) -> None:
+    opened = open_cpu(weights, built)
+    pixels = noise(n)
+    alone = [opened.run(pixels[i : i + 1]).matrix()[0] for i in range(n)]
+    np.testing.assert_allclose(opened.run(pixels).matrix(), np.stack(alone), rtol=1e-4, atol=1e-5)
+
+
+PRIORITIES = """
+import json, os, sys
+from pathlib import Path
+import numpy as np
+from features.engine import open_engine
+def priorities():
+    threads = [int(folder.name) for folder in Path("/proc/self/task").iterdir()]
+    return {thread: os.getpriority(os.PRIO_PROCESS, thread) for thread in threads}
+weights, cache = map(Path, sys.argv[1:])
+opened = open_engine("timm/test_resnet", weights=weights, device="cpu", cache=cache)
+before = priorities()
+for n in (1, 4):
+    opened.run(np.zeros((n, 160, 160, 3), np.uint8))
+print(json.dumps({"before": before, "after": priorities()}))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have no priority here")
+def test_the_threads_of_a_backbone_give_way_to_the_others(weights: Path, built: Path) -> None:
+    seen = answer(python(PRIORITIES, weights, built))
+    before, after = seen["before"], seen["after"]
+    (usual,) = set(before.values())
+    assert {after[thread] for thread in before} == {usual}
+    assert {after[thread] for thread in after.keys() - before.keys()} == {usual + NICENESS}
 
 
 def test_opening_compiles_nothing_and_warming_all_that_runs(

@@ -56,6 +56,7 @@ RAISED: list[Exception] = [
     own.RequestTooLarge("big", hint="smaller"),
     own.NothingAnswered({"results": []}, [{"code": "not_an_image"}]),
     own.ClientGone(),
+    own.TookTooLong(300.0),
     own.BackupRejected("torn", hint="make another"),
     own.CatalogUnavailable("away", hint="wait"),
 ]
@@ -87,6 +88,7 @@ EXPECTED = {
     own.RequestTooLarge: (413, "request_too_large"),
     own.NothingAnswered: (422, "nothing_answered"),
     own.ClientGone: (499, "client_gone"),
+    own.TookTooLong: (504, "gateway_timeout"),
     own.BackupRejected: (422, "backup_rejected"),
     own.CatalogUnavailable: (503, "catalog_unavailable"),
 }
