@@ -27,8 +27,9 @@ REFUSED = (FeatureError, ClassifierError, ServiceError)
 
 
 def answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:  # noqa: ANN401 - whatever JSON can say
-    """A JSON answer."""
-    return Response(orjson.dumps(body), status, headers, media_type="application/json")
+    """A JSON answer; an array is a list of numbers."""
+    raw = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
+    return Response(raw, status, headers, media_type="application/json")
 
 
 def accepted(job: Job) -> Response:

@@ -48,7 +48,7 @@ def _entry(image: Upload, found: Embedded | Exception) -> dict[str, Any]:
         return {
             "filename": image.filename,
             "digest": found.digest,
-            "vector": found.embedding.tolist(),
+            "vector": found.embedding.astype(np.float64),  # every digit of it
             "cached": found.cached,
             "error": None,
         }
