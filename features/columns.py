@@ -86,8 +86,8 @@ def schema(space: EmbeddingSpace) -> pa.Schema:
     return pa.schema(fields, metadata=identity(space))
 
 
-def to_parquet(parts: Sequence[Rows], space: EmbeddingSpace) -> memoryview:
-    """Return one Parquet file of all the rows.
+def to_parquet(parts: Iterator[Rows], space: EmbeddingSpace, enough: int) -> tuple[memoryview, int]:
+    """Return one Parquet file, and its number of rows: of parts until there are `enough` rows.
 
     Every page carries a checksum. The bytes of the numbers are split by significance before they
     are compressed: 29 % smaller than plain floats and 18 % smaller than lz4, at the same speed.
@@ -104,9 +104,13 @@ def to_parquet(parts: Sequence[Rows], space: EmbeddingSpace) -> memoryview:
         write_statistics=False,
         write_page_checksum=True,
     ) as writer:
+        count = 0
         for rows in parts:
             writer.write_batch(_to_arrow(rows, space, layout))
-    return memoryview(sink.getvalue())
+            count += len(rows)
+            if count >= enough:
+                break
+    return memoryview(sink.getvalue()), count
 
 
 def read_keys(source: pa.NativeFile) -> tuple[list[str], Int64]:

@@ -136,10 +136,7 @@ class Records:
     def _replace(
         self, files: Sequence[TableFile], rows: Iterable[Rows], *, changes: bool
     ) -> Commit:
-        added = (
-            (to_parquet(parts, self._space), sum(map(len, parts))) for parts in self._portions(rows)
-        )
-        return self.table.replace(files, added, changes=changes)
+        return self.table.replace(files, self._filled(rows), changes=changes)
 
     def _chosen(self, kept: Mapping[TableFile, Bool]) -> Iterator[Rows]:
         """Yield the rows that a mask for each file keeps, some at a time."""
@@ -154,12 +151,12 @@ class Records:
             if start != len(mask):
                 raise self.table.damaged(f"{file.name} has not as many vectors as digests")
 
-    def _portions(self, rows: Iterable[Rows]) -> Iterator[list[Rows]]:
-        portion: list[Rows] = []
-        for part in rows:
-            portion.append(part)
-            if sum(map(len, portion)) >= self.rows_per_file:
-                yield portion
-                portion = []
-        if sum(map(len, portion)):
-            yield portion
+    def _filled(self, rows: Iterable[Rows]) -> Iterator[tuple[memoryview, int]]:
+        """Yield one full file after the other, and its number of rows; holds one at a time."""
+        left = filter(len, rows)
+        while True:
+            data, count = to_parquet(left, self._space, self.rows_per_file)
+            if not count:
+                return
+            yield data, count
+            del data  # or it would be held while the next is made

@@ -154,7 +154,9 @@ class Table:
         """
         new: list[AddAction] = []
         try:
-            new.extend(self._write(data, rows, changes=changes) for data, rows in added)
+            for data, rows in added:
+                new.append(self._write(data, rows, changes=changes))
+                del data  # before the next is made
             # The log must not name a file before its bytes and its name are on the disk.
             with reaching(self.uri):
                 self._storage.settle()

@@ -89,3 +89,109 @@ def test_covering_what_is_hot_costs_the_answer_and_what_is_cold_does_not(head: H
     hot, cold, chance = np.mean(table, axis=0)
     assert hot > 5 * abs(chance)
     assert cold < chance
+
+
+# The tasks whose score is not that of one label against another
+
+TASKS = ("multilabel", "ordinal", "regression")
+
+
+def put(image: UInt8, colour: str, seed: int, amount: float = 1.0) -> tuple[int, int]:
+    """Lays so much of a scene's square over another image; and where it is."""
+    square, (row, column) = scene(colour, seed)
+    places = slice(PATCH * row, PATCH * (row + 2)), slice(PATCH * column, PATCH * (column + 2))
+    image[places] = (amount * square[places] + (1 - amount) * image[places]).astype(np.uint8)
+    return row, column
+
+
+def told(task: str, seed: int) -> tuple[UInt8, str, dict[str, tuple[int, int]]]:
+    """An image, its label, and where the square is that speaks for each of some answers."""
+    rng = np.random.default_rng(seed)
+    image = rng.integers(60, 160, (32, 32, 1)).repeat(3, axis=2).astype(np.uint8)
+    if task == "multilabel":
+        there = [colour for colour in COLOURS if rng.random() < 0.5]
+        where = {colour: put(image, colour, 7 * seed + len(colour)) for colour in there}
+        # What lies below another square is not seen as a whole.
+        overlap = len(there) == 2 and np.ptp(list(where.values()), axis=0).max() < 2
+        return image, "|".join(there) or "-", {} if overlap else where
+    amount = rng.random()
+    place = put(image, "orange", seed, amount)
+    if task == "regression":
+        return image, f"{100 * amount:.1f}", {"higher": place} if amount > 0.6 else {}
+    return image, "abc"[min(2, int(3 * amount))], {"c": place} if amount > 0.8 else {}
+
+
+@pytest.fixture(scope="module", params=TASKS)
+def task_and_head(request: pytest.FixtureRequest) -> tuple[str, Head]:
+    task = str(request.param)
+    images, labels, _ = zip(*(told(task, seed) for seed in range(160)), strict=True)
+    X = TOY.run(np.stack(images)).matrix()
+    return task, learn(
+        X,
+        LabelSet(tuple(f"{n:064x}" for n in range(len(X))), labels),
+        name="spot",
+        space_id=TOY.space.id,
+        blocks=[(b.name, b.start, b.stop) for b in TOY.space.blocks],
+        recipe=Recipe(rounds=20, folds=5, repeats=1),
+        task=task,
+        order=("a", "b", "c") if task == "ordinal" else (),
+    )
+
+
+def heats(head: Head, image: UInt8) -> dict[str, np.ndarray]:
+    """The heat map of each thing that a head explains."""
+    row = TOY.run(image[np.newaxis]).matrix()[0]
+    parts = {b.name: p for b, p in zip(TOY.space.blocks, TOY.maps(image).blocks, strict=True)}
+    return {
+        found.of: np.sum(
+            [regrid(layer, GRID) for layer in spread(head, row, found, parts).values()], axis=0
+        )
+        for found in contributions(head, row)
+    }
+
+
+def answers(head: Head, images: UInt8, of: str) -> np.ndarray:
+    """What a head answers about one thing: log odds of a label, or the number: float64 (n,)."""
+    found = head.answers(TOY.run(images).matrix())
+    if head.card.question.is_number:
+        return np.asarray(found[:, 0])
+    p = found[:, head.card.question.classes.index(of)]
+    return np.asarray(np.log(p / (1 - p)))
+
+
+def test_of_every_task_the_hottest_place_is_the_square_that_speaks_for_the_answer(
+    task_and_head: tuple[str, Head],
+) -> None:
+    task, head = task_and_head
+    found = []
+    for seed in range(1000, 1120):
+        image, _, where = told(task, seed)
+        explained = heats(head, image)
+        for of, (row, column) in where.items():
+            if of in explained:
+                hottest = divmod(int(explained[of].argmax()), GRID)
+                found.append(row <= hottest[0] <= row + 1 and column <= hottest[1] <= column + 1)
+    assert len(found) > 15
+    assert np.mean(found) > 0.9
+
+
+def test_of_every_task_covering_what_is_hot_costs_the_score(
+    task_and_head: tuple[str, Head],
+) -> None:
+    task, head = task_and_head
+    table = []
+    for seed in range(1000, 1040):
+        image, _, where = told(task, seed)
+        explained = heats(head, image)
+        for of in where.keys() & explained.keys():
+            order = explained[of].argsort(axis=None)
+            chance = np.random.default_rng(seed).permutation(GRID**2)
+            covered = np.stack([image] * 4)
+            for picture, cover in zip(covered, (order[-8:], order[:8], chance[:8]), strict=False):
+                places = np.isin(np.arange(GRID**2), cover).reshape(GRID, GRID)
+                picture[np.kron(places, np.ones((PATCH, PATCH), bool))] = image.mean(axis=(0, 1))
+            after = answers(head, covered, of)
+            table.append(after[-1] - after[:-1])
+    hot, cold, by_chance = np.mean(table, axis=0)
+    assert hot > 3 * abs(by_chance)
+    assert cold < by_chance
