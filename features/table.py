@@ -99,10 +99,8 @@ class Table:
                 raise self.damaged("another program gave it features that are not understood here")
             actions = self._delta.get_add_actions()
         columns = [actions.column(c).to_pylist() for c in ("path", "size_bytes", "num_records")]
-        files = (
-            TableFile(unquote(n), size, rows or 0) for n, size, rows in zip(*columns, strict=True)
-        )
-        return {file.name: file for file in files}
+        found = zip(*columns, strict=True)
+        return {(name := unquote(n)): TableFile(name, size, rows or 0) for n, size, rows in found}
 
     def missing(self) -> list[str]:
         """Name the files that the folder has not, or not in the size that the log says.

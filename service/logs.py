@@ -16,7 +16,8 @@ def configure_logs(settings: Settings) -> None:
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
     # The server under BentoML makes a line of its own for each answer, for nobody.
-    logging.getLogger("uvicorn.access").propagate = False
+    lines = logging.getLogger("uvicorn.access")
+    lines.handlers, lines.propagate = [], False
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

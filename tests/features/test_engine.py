@@ -258,7 +258,8 @@ def test_the_threads_of_a_backbone_give_way_to_the_others(weights: Path, built: 
     before, after = seen["before"], seen["after"]
     (usual,) = set(before.values())
     assert {after[thread] for thread in before} == {usual}
-    assert {after[thread] for thread in after.keys() - before.keys()} == {usual + NICENESS}
+    (started,) = {after[thread] for thread in after.keys() - before.keys()}
+    assert started == usual + NICENESS > usual
 
 
 def test_opening_compiles_nothing_and_warming_all_that_runs(
