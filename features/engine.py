@@ -12,6 +12,7 @@ of one image each, as many as suit the machine; an image that comes alone gets a
 import ctypes
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -183,6 +184,7 @@ class _Lane:
             try:
                 self._fill(vectors, pixels)
             except RuntimeError as error:
+                self._settle()
                 raise EngineFailed(f"OpenVINO failed while running ({error})") from error
         return vectors
 
@@ -202,6 +204,12 @@ class _Lane:
                 vectors.stages[done] = request.get_output_tensor(1).data[0]
             if row < count:
                 request.start_async({0: pixels[row : row + 1]}, share_inputs=True)
+
+    def _settle(self) -> None:
+        """Wait for what a failed run has left under way: its requests are the next one's."""
+        for request in self._requests:
+            with suppress(RuntimeError):
+                request.wait()
 
     def _open(self) -> None:
         if self._closed:
