@@ -27,6 +27,7 @@ from features.storage import LOG, Folder, ObjectStore, Storage, first_line, loca
 CHECKPOINT_EVERY = 64
 """Commits between two summaries of the log, which keep opening fast."""
 
+_NO_HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
 _PREFIX = "records-"
 _CHECKSUM = re.compile(rf"{_PREFIX}.*-([0-9a-f]{{8}})\.parquet")
 
@@ -204,8 +205,8 @@ class Table:
             self.uri,
             Schema.from_arrow(columns),
             mode="ignore",
-            # Nothing can be read at an older version: what is removed is deleted at once.
-            configuration={**configuration, "delta.logRetentionDuration": "interval 1 days"},
+            # Older versions cannot be read, their files are gone; but every commit lists the log.
+            configuration={**configuration, "delta.logRetentionDuration": "interval 1 minutes"},
             storage_options=self._options,
             raise_if_key_not_exists=False,
         )
@@ -237,9 +238,7 @@ class Table:
                     self._delta.schema(),
                     # None, or it would be added behind a commit that we have not seen.
                     commit_properties=CommitProperties(max_commit_retries=0),
-                    post_commithook_properties=PostCommitHookProperties(
-                        create_checkpoint=False, cleanup_expired_logs=False
-                    ),
+                    post_commithook_properties=_NO_HOOKS,
                 )
         except (CommitFailedError, FeatureError) as error:
             self._refuse(new, version, error)
@@ -282,6 +281,7 @@ class Table:
                 self._delta.create_checkpoint()
                 for path in self._folder.glob("_delta_log/*checkpoint*") if self._folder else ():
                     flush(path)
+                    flush(path.parent)
                 self._delta.cleanup_metadata()
         except FeatureError as error:
             _log.warning("the log was not summed up: %s", error)

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -257,6 +258,26 @@ def test_the_log_is_summed_up_and_still_complete(
     for number in range(6):
         (log / f"{number:020d}.json").unlink()
     assert same(dict(zip(names(7), matrix, strict=True)), contents(again(records)))
+
+
+def test_what_is_written_lists_no_log_of_long_ago(
+    records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_module, "CHECKPOINT_EVERY", 3)
+    matrix, late, long_ago = made(8), again(records), time.time() - 3600
+    log = Path(records.table.uri) / "_delta_log"
+    for i in range(7):
+        records.append([name(i)], matrix[i : i + 1])
+        for path in log.iterdir():
+            os.utime(path, (long_ago, long_ago))
+    assert {path.name for path in log.glob("0*")} == {
+        f"{6:020d}.checkpoint.parquet",
+        *(f"{number:020d}.json" for number in (6, 7)),
+    }
+    assert same(dict(zip(names(7), matrix[:7], strict=True)), contents(again(records)))
+    late.table.refresh()  # it has seen none of the entries that are gone
+    late.append([name(7)], matrix[7:])
+    assert same(dict(zip(names(8), matrix, strict=True)), contents(late))
 
 
 def test_no_flipped_bit_becomes_another_number(records: Records) -> None:
