@@ -15,7 +15,7 @@ an embedding and no stages.
 
 import threading
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Self
 
@@ -28,6 +28,7 @@ from features.errors import BackboneUnavailable, EngineFailed, NoMaps
 from features.images import INTERPOLATIONS
 from features.keys import EmbeddingSpace, Float32, Preprocessing, Stage, UInt8, Vectors
 from features.maps import EPSILON, Maps, from_layers
+from features.stream import Take, in_batches
 from features.weights import Source, locate
 
 _STAGES = 4
@@ -172,6 +173,10 @@ class TorchEngine:
         self.space.preprocessing.check(pixels)
         with self._lock:
             return self.backbone.look(pixels)
+
+    def stream(self, take: Take) -> Iterator[Vectors]:
+        """Run images as they come; yield the vectors of some of them at a time, in order."""
+        return in_batches(self.run, take)
 
     def maps(self, image: UInt8) -> Maps:
         """Return what each place of an image adds to its vectors; image: uint8 (size, size, 3)."""

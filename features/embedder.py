@@ -57,7 +57,7 @@ class Embedder:
         engine: runs the backbone; it stays the caller's to close, after this.
         limits: which images are refused.
         decode_threads: how many images are decoded at a time.
-        max_batch: how many images the backbone sees at a time, at most.
+        max_batch: how many images the backbone is given at a time, at most.
         queue_images: how many images may wait before calls are refused.
         observer: is told what happens.
     """
@@ -68,7 +68,7 @@ class Embedder:
         *,
         limits: Limits = _LIMITS,
         decode_threads: int = 2,
-        max_batch: int = 16,
+        max_batch: int = 32,
         queue_images: int = 1024,
         observer: Observer | None = None,
     ) -> None:

@@ -5,14 +5,17 @@ Knows nothing of images as bytes, nothing of how vectors are kept, nor how a bac
 
 The converted backbone takes one image at a time, for three measured reasons: a batch in one call is
 slower (on two cores 150 images/s against 270), its vectors would depend in their last bits on the
-size of the batch, and a fixed shape compiles to faster code. A batch is instead spread over streams
-of one image each, as many as suit the machine; an image that comes alone gets all cores at once.
+size of the batch, and a fixed shape compiles to faster code. Images are instead spread over streams
+of one image each, as many as suit the machine, which are fed as long as images come; an image that
+comes alone gets all cores at once.
 """
 
 import ctypes
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,10 +23,11 @@ import numpy as np
 
 from features.conversion import find_or_convert, whole
 from features.errors import BackboneUnavailable, EngineFailed
-from features.keys import EmbeddingSpace, UInt8, Vectors
+from features.keys import EmbeddingSpace, Float32, UInt8, Vectors
 from features.mapper import Mapper
 from features.maps import Maps
 from features.runtime import Change, Hint, compile_graph, make_requests
+from features.stream import Take
 from features.weights import DEFAULT, Source, locate
 
 
@@ -40,6 +44,13 @@ class Engine(Protocol):
 
     def run(self, pixels: UInt8) -> Vectors:
         """Return the vectors of `pixels`: uint8 (n_images, size, size, 3), in order."""
+
+    def stream(self, take: Take) -> Iterator[Vectors]:
+        """Run images as they come; yield the vectors of some of them at a time, in order.
+
+        Ends where none comes and none is under way. How many are taken ahead is the engine's to
+        say, and the caller's to limit.
+        """
 
     def maps(self, image: UInt8) -> Maps:
         """Return what each place of an image adds to its vectors; image: uint8 (size, size, 3).
@@ -122,8 +133,8 @@ class OpenVinoEngine:
         self._checked = False
         self._check = threading.Lock()
         self.space = self._converted.space
-        self._lone = _Lane(self.space, lambda: self._compile("LATENCY"))
-        self._many = _Lane(self.space, lambda: self._compile("THROUGHPUT"))
+        self._lone = _Lane(lambda: self._compile("LATENCY"))
+        self._many = _Lane(lambda: self._compile("THROUGHPUT"))
         self._mapper = Mapper(self, lambda change: self._compile("LATENCY", change))
 
     def run(self, pixels: UInt8) -> Vectors:
@@ -133,9 +144,22 @@ class OpenVinoEngine:
             EngineFailed: it cannot be compiled, fails, or was closed.
         """
         self.space.preprocessing.check(pixels)
-        lane = self._lone if len(pixels) == 1 else self._many
-        # OpenVINO reads the memory of an image as it lies.
-        return lane.run(np.ascontiguousarray(pixels))
+        waiting = deque(pixels)
+        found = self.stream(lambda: waiting.popleft() if waiting else None)
+        none = (np.empty((0, n), np.float32) for n in (self.space.dim, self.space.stages_dim))
+        return Vectors.concat([Vectors(*none), *found])
+
+    def stream(self, take: Take) -> Iterator[Vectors]:
+        """Run images as they come; yield the vectors of each, in order.
+
+        Raises:
+            EngineFailed: it cannot be compiled, fails, or was closed.
+        """
+        while (image := take()) is not None:
+            if (following := take()) is None:
+                yield from self._lone.stream(_first([image], lambda: None))
+            else:
+                yield from self._many.stream(_first([image, following], take))
 
     def maps(self, image: UInt8) -> Maps:
         """Return what each place of an image adds to its vectors; image: uint8 (size, size, 3)."""
@@ -162,57 +186,76 @@ class OpenVinoEngine:
 
 
 class _Lane:
-    """A compiled backbone with its streams; compiled for the first call, serves one at a time."""
+    """A compiled backbone with its streams; compiled when it is first needed."""
 
-    def __init__(self, space: EmbeddingSpace, compiled: Callable[[], Any]) -> None:
-        self._space, self._compiled = space, compiled
-        self._requests: list[Any] = []
+    def __init__(self, compiled: Callable[[], Any]) -> None:
+        self._compiled = compiled
+        self._graph: Any = None
+        self._idle: list[list[Any]] = []
         self._closed = False
         self._lock = threading.Lock()
 
     def warm(self) -> None:
-        with self._lock:
-            self._open()
+        self._give_back(self._borrow())
 
-    def run(self, pixels: UInt8) -> Vectors:
-        vectors = Vectors(
-            np.empty((len(pixels), self._space.dim), np.float32),
-            np.empty((len(pixels), self._space.stages_dim), np.float32),
-        )
-        with self._lock:
-            self._open()
-            try:
-                self._fill(vectors, pixels)
-            except RuntimeError as error:
-                self._settle()
-                raise EngineFailed(f"OpenVINO failed while running ({error})") from error
-        return vectors
+    def stream(self, take: Take) -> Iterator[Vectors]:
+        """Keep the streams fed, with no Python between one image and the next."""
+        requests = self._borrow()
+        free, ahead = list(requests), deque[tuple[Any, UInt8]]()
+
+        def feed() -> None:
+            while free and (image := take()) is not None:
+                # OpenVINO reads the memory of an image as it lies.
+                ahead.append((free.pop(), lying := np.ascontiguousarray(image)[np.newaxis]))
+                ahead[-1][0].start_async({0: lying}, share_inputs=True)
+
+        try:
+            feed()
+            while ahead:
+                # Half of them: each time this thread wakes, it drives a stream off its core.
+                done = [request for request, _ in islice(ahead, (len(ahead) + 1) // 2)]
+                for request in reversed(done):
+                    request.wait()
+                vectors = Vectors(*(_outputs(done, number) for number in (0, 1)))
+                for request in done:
+                    ahead.popleft()
+                    free.append(request)
+                feed()
+                yield vectors
+        except RuntimeError as error:
+            raise EngineFailed(f"OpenVINO failed while running ({error})") from error
+        finally:
+            # What a failed run has left under way would be the next one's.
+            for request, _ in ahead:
+                with suppress(RuntimeError):
+                    request.wait()
+            self._give_back(requests)
 
     def close(self) -> None:
         with self._lock:
-            self._requests, self._closed = [], True
+            self._graph, self._idle, self._closed = None, [], True
 
-    def _fill(self, vectors: Vectors, pixels: UInt8) -> None:
-        """Keep the streams fed, with no Python between one image and the next."""
-        requests, count = self._requests, len(pixels)
-        for row in range(count + len(requests)):
-            request = requests[row % len(requests)]
-            done = row - len(requests)
-            if 0 <= done < count:
-                request.wait()
-                vectors.embeddings[done] = request.get_output_tensor(0).data[0]
-                vectors.stages[done] = request.get_output_tensor(1).data[0]
-            if row < count:
-                request.start_async({0: pixels[row : row + 1]}, share_inputs=True)
+    def _borrow(self) -> list[Any]:
+        """Return requests that nobody uses; each caller has some of his own."""
+        with self._lock:
+            if self._closed:
+                raise EngineFailed("it has been closed", hint="Open it again.")
+            if self._graph is None:
+                self._graph = self._compiled()
+            return self._idle.pop() if self._idle else make_requests(self._graph)
 
-    def _settle(self) -> None:
-        """Wait for what a failed run has left under way: its requests are the next one's."""
-        for request in self._requests:
-            with suppress(RuntimeError):
-                request.wait()
+    def _give_back(self, requests: list[Any]) -> None:
+        with self._lock:
+            if not self._closed:
+                self._idle.append(requests)
 
-    def _open(self) -> None:
-        if self._closed:
-            raise EngineFailed("it has been closed", hint="Open it again.")
-        if not self._requests:
-            self._requests = make_requests(self._compiled())
+
+def _outputs(requests: Iterable[Any], number: int) -> Float32:
+    """Return a copy of an output of each: float32 (n_requests, columns)."""
+    return np.concatenate([request.get_output_tensor(number).data for request in requests])
+
+
+def _first(images: Iterable[UInt8], take: Take) -> Take:
+    """Give these images, and then what `take` gives."""
+    waiting = deque(images)
+    return lambda: waiting.popleft() if waiting else take()

@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
 from threading import Condition, Lock, Thread
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-import numpy as np
-
 from features.errors import EngineFailed, ImageRejected, Overloaded
 from features.images import Limits, decode
-from features.keys import Float32, UInt8
+from features.keys import Float32, UInt8, Vectors
 
 if TYPE_CHECKING:
     from features.engine import Engine
@@ -30,7 +30,7 @@ class Observer(Protocol):
     """Is told what happens; must be fast and thread-safe.
 
     Counts: forward_images, forward_batches, cache_hits, images_rejected. Times: wait and decode
-    (per image), forward (per batch), write (per append to the store).
+    (per image), forward (from the first of a batch to its vectors), write (per append).
     """
 
     def count(self, name: str, value: int = 1) -> None:
@@ -72,7 +72,7 @@ class _Job:
 class Pipeline:
     """Threads that decode, and one that runs the backbone on what they have made.
 
-    A lone image is never kept back to fill a batch; while a batch runs, the next is decoded.
+    A lone image is never kept back until there are more; while some run, the next are decoded.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Pipeline:
         self._ahead = 0
         """Images that are being decoded, or are decoded and wait for the backbone."""
         self._unfinished = 0
-        self._seconds_per_image = 0.02
+        self._seconds_per_image, self._last_s = 0.02, 0.0
         self._closed = False
         lock = Lock()
         self._may_decode, self._may_run = Condition(lock), Condition(lock)
@@ -171,52 +171,61 @@ class Pipeline:
             job.answer.set_exception(error if rejected else _engine_failed(error))
 
     def _run_all(self) -> None:
-        while batch := self._next_batch():
-            start = perf_counter()
-            rows: list[Row] = []
-            failure: Exception | None = None
+        while self._may_begin():
+            taken = deque[_Job]()
+            failure: Exception = EngineFailed("it gave no vectors")
             try:
-                rows = self._run(batch)
+                for vectors in self._engine.stream(partial(self._take, taken)):
+                    self._answer(taken, vectors)
             except Exception as error:  # noqa: BLE001  a thread that died would leave all waiting
                 failure = error
-            # Before the answers: who has his may at once come back with as much.
-            self._account(len(batch), perf_counter() - start)
-            if failure is None:
-                for job, row in zip(batch, rows, strict=True):
-                    job.answer.set_result(row)
-            else:
-                for job in batch:
-                    job.answer.set_exception(_engine_failed(failure))
+            self._account(len(taken))
+            for job in taken:
+                job.answer.set_exception(_engine_failed(failure))
 
-    def _next_batch(self) -> list[_Job]:
+    def _may_begin(self) -> bool:
+        """Wait for an image; say whether there is one, or none will come any more."""
         with self._may_run:
             while not self._decoded:
                 if self._closed and not self._unfinished:
-                    return []
+                    return False
                 self._may_run.wait()
-            size = min(self._max_batch, len(self._decoded))
-            self._ahead -= size
-            self._may_decode.notify(size)
-            return [self._decoded.popleft() for _ in range(size)]
+            return True
 
-    def _run(self, batch: list[_Job]) -> list[Row]:
-        start = perf_counter()
-        pixels = [job.pixels for job in batch if job.pixels is not None]
-        vectors = self._engine.run(np.stack(pixels))
-        if len(vectors) != len(pixels):
-            raise EngineFailed(f"{len(vectors)} vectors for {len(pixels)} images")
+    def _take(self, taken: deque[_Job]) -> UInt8 | None:
+        """Give the backbone an image, if one is decoded and the backbone has not too many."""
+        with self._may_run:
+            if not self._decoded or len(taken) == self._max_batch:
+                return None
+            self._ahead -= 1
+            self._may_decode.notify()
+            job = self._decoded.popleft()
+        job.since = perf_counter()
+        taken.append(job)
+        return job.pixels
+
+    def _answer(self, taken: deque[_Job], vectors: Vectors) -> None:
+        done = list(islice(taken, len(vectors)))
+        if not 0 < len(vectors) == len(done):
+            raise EngineFailed(f"{len(vectors)} vectors for {len(taken)} images")
         vectors.embeddings.setflags(write=False)
         vectors.stages.setflags(write=False)
-        self._observer.time("forward", perf_counter() - start, [job.call for job in batch])
-        self._observer.count("forward_images", len(pixels))
+        now = perf_counter()
+        begun, self._last_s = max(done[0].since, self._last_s), now
+        self._observer.time("forward", now - done[0].since, [job.call for job in done])
+        self._observer.count("forward_images", len(done))
         self._observer.count("forward_batches")
-        return list(map(Row, vectors.embeddings, vectors.stages))
+        # Before the answers: who has his may at once come back with as much.
+        self._account(len(done), now - begun)
+        for row in map(Row, vectors.embeddings, vectors.stages):
+            taken.popleft().answer.set_result(row)
 
-    def _account(self, images: int, seconds: float) -> None:
+    def _account(self, images: int, seconds: float | None = None) -> None:
         with self._may_run:
             self._unfinished -= images
-            change = seconds / images - self._seconds_per_image
-            self._seconds_per_image += _SMOOTHING * change
+            if seconds is not None:
+                change = seconds / images - self._seconds_per_image
+                self._seconds_per_image += _SMOOTHING * change
 
 
 def _engine_failed(error: Exception) -> EngineFailed:

@@ -17,7 +17,7 @@ from features.errors import EngineFailed
 Hint = Literal["LATENCY", "THROUGHPUT"]
 """LATENCY gives all cores to one image; THROUGHPUT spreads many over streams of one image each."""
 
-REQUESTS_PER_STREAM = 8
+REQUESTS_PER_STREAM = 16
 
 NICENESS = 5
 """Of the threads that run a backbone, beyond that of their process."""

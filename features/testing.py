@@ -4,11 +4,14 @@ Deterministic and fast; different images differ, similar ones are near, and simp
 (which colour, which direction of stripes) can be learnt from it.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
 from features.keys import EmbeddingSpace, Preprocessing, Stage, UInt8, Vectors, digest
 from features.maps import Maps, deviation_parts, mean_parts
+from features.stream import Take, in_batches
 
 _SIZE, _PATCH = 32, 4
 _GRID = _SIZE // _PATCH
@@ -49,6 +52,10 @@ class ToyBackbone:
         for row, image in zip(rows, pixels, strict=True):
             row[:] = _look(image)
         return Vectors(rows[:, : self.space.dim].copy(), rows[:, self.space.dim :].copy())
+
+    def stream(self, take: Take) -> Iterator[Vectors]:
+        """Run images as they come; yield the vectors of some of them at a time, in order."""
+        return in_batches(self.run, take)
 
     def maps(self, image: UInt8) -> Maps:
         """Return what each place of an image adds to its vectors; image: uint8 (32, 32, 3)."""

@@ -19,7 +19,7 @@ from service.product import Metrics
 
 COUNTERS = {
     "forward_images": "Images that went through the backbone.",
-    "forward_batches": "Forward passes of the backbone.",
+    "forward_batches": "Batches in which their vectors came from the backbone.",
     "cache_hits": "Images whose vectors were known already.",
     "images_rejected": "Files that were no usable images.",
     "predictions": "Answers given: one for each image and head.",

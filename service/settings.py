@@ -70,7 +70,7 @@ class Settings(BaseSettings):
         ge=1,
         description="Images that may wait for the engine before requests are answered 503.",
     )
-    # Twice the most images of a forward pass: while some are looked at, others are decoded.
+    # As many as the backbone is given at a time, and those that are being decoded.
     answer_threads: int = Field(
         default=32, ge=1, description="Predictions, embeddings and searches worked on at once."
     )
@@ -82,7 +82,9 @@ class Settings(BaseSettings):
         ge=0,
         description="Requests of either kind that may wait their turn; more are answered 503.",
     )
-    max_batch: int = Field(default=16, ge=1, description="Most images in one forward pass.")
+    max_batch: int = Field(
+        default=32, ge=1, description="Most images that the backbone is given at a time."
+    )
     request_timeout_s: float = Field(
         default=300.0, gt=0, description="Longest time one request may take, in seconds."
     )

@@ -3,8 +3,10 @@
 Whatever is no probe is shut, so that a new route cannot be forgotten. Knows no route.
 """
 
+import asyncio
 import ipaddress
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -19,7 +21,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.access import Door, Principal, Role, anonymous
-from service.errors import Forbidden, ServiceError, Unauthenticated
+from service.errors import CatalogUnavailable, Forbidden, ServiceError, Unauthenticated
 from service.http.answers import refuse
 from service.names import DEFAULT_WORKSPACE, PROBES
 from service.problems import full_problem
@@ -109,6 +111,8 @@ class Guard:
         self._state = state
         self._origins = origins
         self._admit = admit
+        self._reading = asyncio.Lock()
+        self._early: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Lets one request through, or refuses it."""
@@ -129,12 +133,25 @@ class Guard:
             return operator
         door: Door = self._state.product.door
         if not door.is_fresh():
-            await run_in_threadpool(door.refresh)
+            await self._read(door)
+        elif door.is_due() and (self._early is None or self._early.done()):
+            self._early = asyncio.create_task(self._read_early(door))
         headers = Headers(scope=scope)
         if door.closed:
             return door.principal(_secret(headers))
         _check_at_home(scope, headers, self._origins)
         return anonymous(DEFAULT_WORKSPACE)
+
+    async def _read(self, door: Door) -> None:
+        """Reads the keys again: in one thread, however many requests wait for that."""
+        async with self._reading:
+            if not door.is_fresh() or door.is_due():
+                await run_in_threadpool(door.refresh)
+
+    async def _read_early(self, door: Door) -> None:
+        # Nobody waits for this one; who comes when they are no longer true is told what is wrong.
+        with suppress(CatalogUnavailable):
+            await self._read(door)
 
 
 def noting(request: Request, error: Exception) -> BackgroundTask | None:

@@ -1,5 +1,6 @@
 """What every engine promises, held against every engine this machine can open."""
 
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -162,6 +163,42 @@ def test_similar_images_are_nearer_than_different_ones(engine: Engine) -> None:
     a, b, close = engine.run(np.stack([*pixels, dimmed])).embeddings
 
     assert np.linalg.norm(a - close) < np.linalg.norm(a - b) / 2
+
+
+def test_images_are_run_in_order_as_they_come(engine: Engine, name: str) -> None:
+    pixels = batch(engine, 7)
+    # None, one, some at once, and one that comes while others are under way.
+    coming = deque([None, pixels[0], None, *pixels[1:5], None, pixels[5], pixels[6], None])
+    found: list[Vectors] = []
+
+    while coming:
+        found += engine.stream(lambda: coming.popleft() if coming else None)
+
+    assert difference(Vectors.concat(found).matrix(), engine.run(pixels).matrix()) <= ALONE[name]
+
+
+def test_who_stops_listening_leaves_the_engine_as_it_was(engine: Engine) -> None:
+    pixels = batch(engine)
+    expected = engine.run(pixels).matrix()
+
+    for _ in range(3):
+        left = deque(pixels[::-1])
+        stream = engine.stream(lambda left=left: left.popleft() if left else None)  # type: ignore[misc]
+        next(stream)
+        stream.close()  # type: ignore[attr-defined]
+
+    np.testing.assert_array_equal(expected, engine.run(pixels).matrix())
+
+
+def test_a_stream_keeps_nobody_else_waiting(engine: Engine) -> None:
+    pixels = batch(engine)
+    left = deque(pixels)
+    stream = engine.stream(lambda: left.popleft() if left else None)
+    first = next(stream)
+
+    expected = engine.run(pixels).matrix()
+
+    assert len(Vectors.concat([first, *stream])) == len(expected) == len(pixels)
 
 
 def test_threads_may_share_an_engine(engine: Engine, name: str) -> None:

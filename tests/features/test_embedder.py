@@ -26,6 +26,7 @@ from features.errors import (
 from features.images import decode
 from features.keys import UInt8, Vectors, digest
 from features.store import FeatureStore, Record
+from features.stream import Take
 from features.testing import ToyBackbone
 
 Opener = Callable[..., FeatureStore]
@@ -629,6 +630,21 @@ def test_an_engine_that_returns_too_few_vectors_has_failed(
     monkeypatch.setattr(Watched, "run", lambda self, pixels: made(len(pixels) - 1))
     with pytest.raises(EngineFailed):
         embedder.embed(images(1, 2), None)
+
+
+@pytest.mark.parametrize("given", [0, 3])
+def test_an_engine_that_gives_vectors_of_nothing_or_of_too_many_has_failed(
+    embedder: Embedder, engine: Watched, monkeypatch: pytest.MonkeyPatch, given: int
+) -> None:
+    def stream(self: Watched, take: Take) -> Iterator[Vectors]:
+        while take() is not None:
+            yield made(given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Watched, "stream", stream)
+        with pytest.raises(EngineFailed, match="vectors for"):
+            embedder.embed(images(1), None)
+    assert right(embedder.embed(images(1), None), images(1))
 
 
 def test_a_decoder_that_breaks_is_a_failure_and_not_silence(

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,7 +19,7 @@ from features import conversion, engine, networks
 from features.backbones import Backbone, TorchEngine
 from features.engine import OpenVinoEngine, open_engine
 from features.errors import BackboneUnavailable, EngineFailed, StoreUnavailable
-from features.keys import EmbeddingSpace, UInt8
+from features.keys import EmbeddingSpace, UInt8, Vectors
 from features.runtime import NICENESS, compile_graph
 from features.testing import ToyBackbone
 
@@ -209,20 +210,37 @@ def test_a_closed_engine_refuses_to_run(weights: Path, built: Path) -> None:
             opened.run(noise(n))
 
 
+@pytest.mark.parametrize("good", [0, 3])
 def test_a_failed_run_is_named_and_the_next_one_works(
-    weights: Path, built: Path, monkeypatch: pytest.MonkeyPatch
+    weights: Path, built: Path, good: int
 ) -> None:
-    opened, other = open_cpu(weights, built), open_cpu(weights, built)
+    opened = open_cpu(weights, built)
     expected = opened.run(noise()).matrix()
-    other.warm()
+    coming = deque([*noise(good), *noise(2, size=150), *noise(5)])
 
-    with monkeypatch.context() as patch:
-        patch.setattr(opened._many, "_requests", other._lone._requests)
-        patch.setattr(opened.space.preprocessing.__class__, "check", lambda *_: None)
-        with pytest.raises(EngineFailed, match="while running"):
-            opened.run(noise(size=150))
+    with pytest.raises(EngineFailed, match="while running"):
+        list(opened.stream(coming.popleft))
 
     np.testing.assert_array_equal(expected, opened.run(noise()).matrix())
+
+
+def test_the_next_images_are_taken_before_all_that_are_under_way_are_done(
+    weights: Path, built: Path
+) -> None:
+    opened = open_cpu(weights, built)
+    pixels = noise(9)
+    coming = deque(pixels[:6])
+    stream = opened.stream(lambda: coming.popleft() if coming else None)
+
+    found = [next(stream)]
+    assert 0 < len(found[0]) < 6
+    coming.extend(pixels[6:])
+    found.append(next(stream))
+
+    assert not coming
+    assert sum(map(len, found)) < 6
+    together = Vectors.concat([*found, *stream]).matrix()
+    np.testing.assert_array_equal(opened.run(pixels).matrix(), together)
 
 
 @pytest.mark.parametrize("n", [1, 15, 16, 17, 40])

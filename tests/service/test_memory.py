@@ -16,7 +16,7 @@ from features.keys import digest
 
 KNOWN = picture("red", 0)
 
-WARM, ASKED, TIMES = 40, 100, 3
+WARM, ASKED, TIMES = 40, 100, 6
 """Requests before memory is looked at, and those that must leave nothing, so many times."""
 
 MOST_BLOCKS = 80
