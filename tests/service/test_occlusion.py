@@ -1,6 +1,7 @@
 """Heat maps against the plainest experiment: cover a place, and see how far the score falls."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -45,19 +46,35 @@ def head() -> Head:
 
 
 def heat(head: Head, image: UInt8) -> np.ndarray:
+    (found,) = heats(head, image).values()
+    return found
+
+
+def heats(head: Head, image: UInt8) -> dict[str, np.ndarray]:
+    """The heat map of each thing that a head explains."""
     row = TOY.run(image[np.newaxis]).matrix()[0]
-    (found,) = contributions(head, row)
     parts = {b.name: p for b, p in zip(TOY.space.blocks, TOY.maps(image).blocks, strict=True)}
-    layers = spread(head, row, found, parts).values()
-    return np.sum([regrid(layer, GRID) for layer in layers], axis=0)
+    return {
+        found.of: np.sum(
+            [regrid(layer, GRID) for layer in spread(head, row, found, parts).values()], axis=0
+        )
+        for found in contributions(head, row)
+    }
 
 
-def drops(head: Head, image: UInt8, covers: np.ndarray) -> np.ndarray:
-    """How far the score of the answer falls under each cover: bool (n, 8, 8)."""
-    covered = np.stack([image] * (len(covers) + 1))
-    for picture, cover in zip(covered, covers, strict=False):
+def covered(image: UInt8, heat: np.ndarray, seed: int) -> UInt8:
+    """An image with an eighth covered: what is hot, what is cold, anything; and bare."""
+    order, chance = heat.argsort(axis=None), np.random.default_rng(seed).permutation(GRID**2)
+    pictures = np.stack([image] * 4)
+    for picture, patches in zip(pictures, (order[-8:], order[:8], chance[:8]), strict=False):
+        cover = np.isin(np.arange(GRID**2), patches).reshape(GRID, GRID)
         picture[np.kron(cover, np.ones((PATCH, PATCH), bool))] = image.mean(axis=(0, 1))
-    p = head.answers(TOY.run(covered).matrix())
+    return pictures
+
+
+def drops(head: Head, pictures: UInt8) -> np.ndarray:
+    """How far the score of the answer to the last picture falls in each of the others."""
+    p = head.answers(TOY.run(pictures).matrix())
     answer = int(p[-1].argmax())
     score = np.log(p[:, answer] / p[:, 1 - answer])
     return np.asarray(score[-1] - score[:-1])
@@ -69,11 +86,16 @@ def cases() -> Iterator[tuple[UInt8, tuple[int, int]]]:
             yield scene(label, seed)
 
 
+def is_hottest(heat: np.ndarray, place: tuple[int, int]) -> bool:
+    """Whether the hottest patch is one of the square's four."""
+    down, right = np.subtract(divmod(int(heat.argmax()), GRID), place)
+    return 0 <= down <= 1 and 0 <= right <= 1
+
+
 def test_the_hottest_place_is_the_square_that_tells_the_classes_apart(head: Head) -> None:
     found = []
-    for image, (row, column) in cases():
-        hottest = divmod(int(heat(head, image).argmax()), GRID)
-        found.append(row <= hottest[0] <= row + 1 and column <= hottest[1] <= column + 1)
+    for image, place in cases():
+        found.append(is_hottest(heat(head, image), place))
 
     assert np.mean(found) > 0.9
 
@@ -81,10 +103,7 @@ def test_the_hottest_place_is_the_square_that_tells_the_classes_apart(head: Head
 def test_covering_what_is_hot_costs_the_answer_and_what_is_cold_does_not(head: Head) -> None:
     table = []
     for n, (image, _) in enumerate(cases()):
-        order = heat(head, image).argsort(axis=None)
-        chance = np.random.default_rng(n).permutation(GRID**2)
-        covers = [np.isin(np.arange(GRID**2), o[-8:]) for o in (order, order[::-1], chance)]
-        table.append(drops(head, image, np.array(covers).reshape(-1, GRID, GRID)))
+        table.append(drops(head, covered(image, heat(head, image), n)))
 
     hot, cold, chance = np.mean(table, axis=0)
     assert hot > 5 * abs(chance)
@@ -138,16 +157,20 @@ def task_and_head(request: pytest.FixtureRequest) -> tuple[str, Head]:
     )
 
 
-def heats(head: Head, image: UInt8) -> dict[str, np.ndarray]:
-    """The heat map of each thing that a head explains."""
-    row = TOY.run(image[np.newaxis]).matrix()[0]
-    parts = {b.name: p for b, p in zip(TOY.space.blocks, TOY.maps(image).blocks, strict=True)}
-    return {
-        found.of: np.sum(
-            [regrid(layer, GRID) for layer in spread(head, row, found, parts).values()], axis=0
-        )
-        for found in contributions(head, row)
-    }
+class Explained(NamedTuple):
+    """What a head explains in an image, where the square is that speaks for it, and its heat."""
+
+    image: UInt8
+    of: str
+    place: tuple[int, int]
+    heat: np.ndarray
+
+
+def explained(task: str, head: Head, seeds: Iterable[int]) -> Iterator[Explained]:
+    for seed in seeds:
+        image, _, where = told(task, seed)
+        found = heats(head, image)
+        yield from (Explained(image, of, where[of], found[of]) for of in where if of in found)
 
 
 def answers(head: Head, images: UInt8, of: str) -> np.ndarray:
@@ -163,14 +186,7 @@ def test_of_every_task_the_hottest_place_is_the_square_that_speaks_for_the_answe
     task_and_head: tuple[str, Head],
 ) -> None:
     task, head = task_and_head
-    found = []
-    for seed in range(1000, 1120):
-        image, _, where = told(task, seed)
-        explained = heats(head, image)
-        for of, (row, column) in where.items():
-            if of in explained:
-                hottest = divmod(int(explained[of].argmax()), GRID)
-                found.append(row <= hottest[0] <= row + 1 and column <= hottest[1] <= column + 1)
+    found = [is_hottest(e.heat, e.place) for e in explained(task, head, range(1000, 1120))]
     assert len(found) > 15
     assert np.mean(found) > 0.9
 
@@ -180,18 +196,9 @@ def test_of_every_task_covering_what_is_hot_costs_the_score(
 ) -> None:
     task, head = task_and_head
     table = []
-    for seed in range(1000, 1040):
-        image, _, where = told(task, seed)
-        explained = heats(head, image)
-        for of in where.keys() & explained.keys():
-            order = explained[of].argsort(axis=None)
-            chance = np.random.default_rng(seed).permutation(GRID**2)
-            covered = np.stack([image] * 4)
-            for picture, cover in zip(covered, (order[-8:], order[:8], chance[:8]), strict=False):
-                places = np.isin(np.arange(GRID**2), cover).reshape(GRID, GRID)
-                picture[np.kron(places, np.ones((PATCH, PATCH), bool))] = image.mean(axis=(0, 1))
-            after = answers(head, covered, of)
-            table.append(after[-1] - after[:-1])
+    for n, e in enumerate(explained(task, head, range(1000, 1040))):
+        after = answers(head, covered(e.image, e.heat, n), e.of)
+        table.append(after[-1] - after[:-1])
     hot, cold, by_chance = np.mean(table, axis=0)
     assert hot > 3 * abs(by_chance)
     assert cold < by_chance
