@@ -144,8 +144,7 @@ class OpenVinoEngine:
             EngineFailed: it cannot be compiled, fails, or was closed.
         """
         self.space.preprocessing.check(pixels)
-        waiting = deque(pixels)
-        found = self.stream(lambda: waiting.popleft() if waiting else None)
+        found = self.stream(_first(pixels, lambda: None))
         none = (np.empty((0, n), np.float32) for n in (self.space.dim, self.space.stages_dim))
         return Vectors.concat([Vectors(*none), *found])
 
