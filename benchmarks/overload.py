@@ -13,7 +13,6 @@ import selectors
 import shutil
 import sys
 import time
-import urllib.request
 from collections import Counter, deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,20 +22,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import psutil
-
 from benchmarks.speed import servers
 from benchmarks.speed.child import ROOT, Child
-from benchmarks.speed.client import HOST, Connection
+from benchmarks.speed.client import Connection
 from benchmarks.speed.images import Images, form_request
 
 FACTOR = 5.0
 BEST_CLIENTS, MOST_BEST_S = 16, 60.0
 MOST_CONNECTIONS = 600
 """More than the places of the gate: who finds no connection free is counted as not sent."""
-
-PROBE_EVERY_S = 0.1
-LOOK_EVERY_S = 1.0
 
 
 @dataclass
@@ -180,41 +174,18 @@ class Crowd:
         return 1
 
 
-class Watch:
-    """Asks the probes and looks at the memory, in a process of its own.
-
-    Args:
-        port: of the server.
-        pids: its processes.
-    """
-
-    def __init__(self, port: int, pids: list[int]) -> None:
-        self._port = port
-        self._processes = [psutil.Process(pid) for pid in pids]
-
-    def __call__(self, seconds: float) -> dict[str, Any]:
-        """Looks for so long."""
-        probes: list[float] = []
-        memory: list[float] = []
-        failed, begun = 0, time.perf_counter()
-        while (now := time.perf_counter() - begun) < seconds:
-            for path in ("livez", "readyz"):
-                asked = time.perf_counter()
-                address = f"http://{HOST}:{self._port}/{path}"
-                try:
-                    urllib.request.urlopen(address, timeout=10).read()
-                    probes.append(time.perf_counter() - asked)
-                except OSError:
-                    failed += 1
-            if now >= len(memory) * LOOK_EVERY_S:
-                memory.append(sum(p.memory_info().rss for p in self._processes) / 2**20)
-            time.sleep(PROBE_EVERY_S)
-        return {"probes": probes, "failed": failed, "memory": memory}
-
-
 def at(values: list[float], part: float) -> float:
     """A quantile in milliseconds; 0 of nothing."""
     return round(1000 * sorted(values)[int(part * (len(values) - 1))], 1) if values else 0.0
+
+
+def seconds_until_usual(lone: Crowd, calm: Phase) -> float:
+    """How long until a lone client waits at most twice as long as it did before."""
+    ending, usual_ms = time.perf_counter(), 2 * at(calm.waits, 0.5)
+    while at(lone.run(0.5, clients=1).waits, 0.5) > usual_ms:
+        if time.perf_counter() > ending + 60:
+            break
+    return time.perf_counter() - ending
 
 
 def measure(
@@ -223,24 +194,22 @@ def measure(
     """Runs the phases; what each saw."""
     crowd, lone = (Crowd(server.port, images, stay=stay) for _ in range(2))
     crowd.run(3, clients=BEST_CLIENTS)
-    before = crowd.run(min(MOST_BEST_S, seconds), clients=BEST_CLIENTS)
-    calm = lone.run(3, clients=1)
     pids = [process.pid for process in server.processes()]
+    best_s = min(MOST_BEST_S, seconds)
     with (
-        Child("benchmarks.overload:Watch", port=server.port, pids=pids) as watch,
+        Child("benchmarks.watch:Watch", port=server.port, pids=pids) as watch,
         ThreadPoolExecutor(1) as pool,
     ):
+        # Asking probes takes a hundredth of the machine: it is done at the best too.
+        pool.submit(watch, seconds=best_s)
+        before = crowd.run(best_s, clients=BEST_CLIENTS)
+        calm = lone.run(3, clients=1)
         seen = pool.submit(watch, seconds=seconds)
         over = crowd.run(seconds, rate=FACTOR * before.rate())
         probed = seen.result()
-    ending = time.perf_counter()
-    back = 0.0
-    while back < 60:
-        again = lone.run(0.5, clients=1)
-        back = time.perf_counter() - ending
-        if at(again.waits, 0.5) <= 2 * at(calm.waits, 0.5):
-            break
-    after = crowd.run(min(MOST_BEST_S, seconds), clients=BEST_CLIENTS)
+        back = seconds_until_usual(lone, calm)
+        pool.submit(watch, seconds=best_s)
+        after = crowd.run(best_s, clients=BEST_CLIENTS)
     best = max(before.rate(), after.rate())
     during = sum(ended <= seconds for ended in over.ended) / seconds
     memory = probed["memory"]

@@ -104,7 +104,11 @@ class Door:
 
     def is_fresh(self) -> bool:
         """Whether what is in memory is still true. Costs microseconds."""
-        return self._age_s() < REFRESH_S and self._seen == _changed_at(self._stamp)
+        return self.is_recent() and self._seen == _changed_at(self._stamp)
+
+    def is_recent(self) -> bool:
+        """Whether what is in memory was true within the last second. Asks no file."""
+        return self._age_s() < REFRESH_S
 
     def is_due(self) -> bool:
         """Whether it is time to read them again, so that nobody waits when they are not fresh."""

@@ -21,6 +21,8 @@ from service.settings import Settings
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from service.http.porter import Answer, Porter
+
 log = structlog.get_logger("app")
 
 name_as_parent()
@@ -34,6 +36,9 @@ do so little at a time that they spend more on taking turns."""
 COLLECT_EVERY = 10_000
 """Objects made until circles among them are looked for; Python's own 700 are a few requests."""
 
+PROTOCOL = "service.http.porter:PorterProtocol"
+"""What speaks HTTP, by name: the parent that counts workers speaks none."""
+
 PROBE_S = 10.0
 """How long BentoML lets a probe take."""
 
@@ -42,10 +47,15 @@ class Contract:
     """The HTTP contract, made by the worker: the parent that only counts workers stays small."""
 
     app: "ASGIApp"
+    porter: "Porter | None" = None
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         """Hands a request on."""
         await self.app(scope, receive, send)
+
+    def turn_away(self, scope: "Scope") -> "Answer | None":
+        """The answer to a request for which there is no place; None where it must be let in."""
+        return self.porter.turn_away(scope) if self.porter else None
 
 
 contract = Contract()
@@ -62,9 +72,10 @@ class Ahead:
         ours: the application that answers all the rest.
     """
 
-    def __init__(self, bento: "ASGIApp", *, ours: "ASGIApp") -> None:
+    def __init__(self, bento: "ASGIApp", *, ours: Contract) -> None:
         self._bento = bento
         self._ours = ours
+        self.turn_away = ours.turn_away
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         """Hands one request to whoever should answer it."""
@@ -79,6 +90,10 @@ class ContractService(Service):  # type: ignore[misc]  # BentoML publishes no ty
 
     def to_asgi(self, is_main: bool = True) -> "ASGIApp":  # noqa: FBT001, FBT002  BentoML's own
         """What a worker answers with."""
+        from uvicorn.config import HTTP_PROTOCOLS
+
+        # BentoML hands the application alone to uvicorn, which looks its own protocol up by name.
+        HTTP_PROTOCOLS["auto"] = PROTOCOL
         return Ahead(super().to_asgi(is_main), ours=contract)
 
 
@@ -98,6 +113,7 @@ class Penultimate:
         die_with_parent()
 
         from service.http import create_app, entry
+        from service.http.porter import Porter
         from service.logs import configure_logs
         from service.metrics import PrometheusMetrics
         from service.supervisor import Supervisor
@@ -110,6 +126,9 @@ class Penultimate:
         metrics = TracedMetrics(self.tracing) if self.tracing else PrometheusMetrics()
         api = create_app(settings, metrics, self.tracing, deadline_s=settings.request_timeout_s)
         contract.app = entry(api)
+        # A line, or a span, for each request is written on the usual way alone.
+        if not (settings.log_requests or self.tracing):
+            contract.porter = Porter(api.state, metrics, settings.max_request_bytes)
         self.product = api.state.product = build(settings, metrics)
         if not self.product.catalog.keys.any():
             log.warning("no key yet: requests of this machine alone are answered")

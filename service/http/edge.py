@@ -36,7 +36,11 @@ PAGE_POLICY = (
 HTTPS_ONLY = (b"strict-transport-security", b"max-age=31536000")
 
 
-def _headers(policy: str) -> list[tuple[bytes, bytes]]:
+Pairs = list[tuple[bytes, bytes]]
+"""Headers as they are sent: names in lower case, and values."""
+
+
+def _headers(policy: str) -> Pairs:
     """What every answer carries, as pairs of bytes: what is sent, and made only once."""
     said = {
         "x-content-type-options": "nosniff",
@@ -54,6 +58,42 @@ OF_ANSWERS, OF_PAGES = _headers(POLICY), _headers(PAGE_POLICY)
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _IDS = Random()  # noqa: S311  ids are no secrets, and asking the system lets go of the interpreter
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")
+
+
+def id_of(headers: Headers) -> str:
+    """What a request is called: what its client calls it, or a name of ours."""
+    offered = headers.get("x-request-id", "")
+    return offered if REQUEST_ID.fullmatch(offered) else f"{_IDS.getrandbits(128):032x}"
+
+
+def announced_bytes(headers: Headers) -> int:
+    """How long a request says that its body is; 0 where it does not."""
+    said = headers.get("content-length", "")
+    return int(said) if said.isdigit() else 0
+
+
+def refusal(error: Exception, request_id: str) -> tuple[int, Pairs, bytes]:
+    """(status, headers, body) of a request that got nowhere; still to be `marked`."""
+    body = {**problem(error), "request_id": request_id}
+    raw = orjson.dumps(body)
+    headers = [
+        (b"content-type", PROBLEM_JSON.encode()),
+        (b"content-length", str(len(raw)).encode()),
+    ]
+    wait_s = retry_after_s(error)
+    if wait_s is not None:
+        headers.append((b"retry-after", str(wait_s).encode()))
+    return body["status"], headers, raw
+
+
+def marked(headers: Pairs, scheme: str, request_id: str) -> Pairs:
+    """The headers of an answer, and those that every answer has."""
+    said = {name.lower(): value for name, value in headers}
+    is_page = said.get(b"content-type", b"").startswith(b"text/html")
+    added = [pair for pair in (OF_PAGES if is_page else OF_ANSWERS) if pair[0] not in said]
+    if scheme == "https" and HTTPS_ONLY[0] not in said:
+        added.append(HTTPS_ONLY)
+    return [*headers, *added, (b"x-request-id", request_id.encode())]
 
 
 class Edge:
@@ -97,8 +137,7 @@ class _Exchange:
         self._read = 0
         self._status = 0
         self._headers = Headers(scope=scope)
-        offered = self._headers.get("x-request-id", "")
-        self._id = offered if REQUEST_ID.fullmatch(offered) else f"{_IDS.getrandbits(128):032x}"
+        self._id = id_of(self._headers)
 
     async def run(self, app: ASGIApp, metrics: PrometheusMetrics, *, log_it: bool) -> None:
         """Lets the request through, and answers in the application's place where it fails."""
@@ -128,8 +167,7 @@ class _Exchange:
                 log.info("answered", **said, ms=round(1000 * seconds, 2))
 
     def _check_announced(self) -> None:
-        announced = self._headers.get("content-length", "")
-        if announced.isdigit() and int(announced) > self._max_bytes:
+        if announced_bytes(self._headers) > self._max_bytes:
             raise self._too_large()
 
     async def _receive_counted(self) -> Message:
@@ -142,30 +180,16 @@ class _Exchange:
     async def _send_marked(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._status = message["status"]
-            said = {name.lower(): value for name, value in message["headers"]}
-            is_page = said.get(b"content-type", b"").startswith(b"text/html")
-            ours = OF_PAGES if is_page else OF_ANSWERS
-            added = [pair for pair in ours if pair[0] not in said]
-            if self._scope.get("scheme") == "https" and HTTPS_ONLY[0] not in said:
-                added.append(HTTPS_ONLY)
-            added.append((b"x-request-id", self._id.encode()))
-            message["headers"] = [*message["headers"], *added]
+            scheme = self._scope.get("scheme", "http")
+            message["headers"] = marked(message["headers"], scheme, self._id)
         await self._send(message)
 
     async def _refuse(self, error: Exception) -> None:
         if self._status:
             return  # the answer has begun; all that is left is to end the connection
-        body = {**problem(error), "request_id": self._id}
-        raw = orjson.dumps(body)
-        headers = [
-            (b"content-type", PROBLEM_JSON.encode()),
-            (b"content-length", str(len(raw)).encode()),
-        ]
-        wait_s = retry_after_s(error)
-        if wait_s is not None:
-            headers.append((b"retry-after", str(wait_s).encode()))
-        start: Message = {"type": "http.response.start", "status": body["status"]}
-        await self._send_marked({**start, "headers": headers})
+        status, headers, raw = refusal(error, self._id)
+        start: Message = {"type": "http.response.start", "status": status, "headers": headers}
+        await self._send_marked(start)
         await self._send_marked({"type": "http.response.body", "body": raw})
 
     def _too_large(self) -> RequestTooLarge:

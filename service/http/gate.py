@@ -3,11 +3,9 @@
 Light requests never wait behind heavy ones: these have threads of their own. Knows no routes.
 """
 
-import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
 from typing import Annotated, ParamSpec, TypeVar
@@ -27,8 +25,6 @@ _SMOOTHING = 0.05
 """Weight of the latest request in the running estimate of the time that one takes."""
 
 _FIRST_GUESS_S = 0.05
-
-LULL_S = 0.002
 
 ANSWERS = frozenset({"/v1/predict", "/v1/embed", "/v1/search"})
 """What is asked often enough for a refusal's way through the framework to count."""
@@ -51,10 +47,17 @@ class Gate:
         self._inside = 0
         self._seconds = _FIRST_GUESS_S
 
+    def wait_s(self) -> int:
+        """Seconds after which there may be a place; 0 where there is one."""
+        if self._inside < self._places:
+            return 0
+        return max(1, round(self._inside * self._seconds / self._threads))
+
     def check(self) -> None:
         """Raises `Overloaded` where every place is taken."""
-        if self._inside >= self._places:
-            raise Overloaded(self._inside * self._seconds / self._threads)
+        wait_s = self.wait_s()
+        if wait_s:
+            raise Overloaded(wait_s)
 
     @contextmanager
     def place(self) -> Iterator[None]:
@@ -90,28 +93,6 @@ class Gate:
                 self._seconds += _SMOOTHING * (perf_counter() - start - self._seconds)
 
 
-class Lull:
-    """Lets what comes in gather for a moment, so that refusals are made several at a time.
-
-    A refusal takes less than what it does to those that work: each time this thread wakes for one,
-    it drives a thread of the backbone off its core and what that had there out of the caches. With
-    1,000 refusals a second, 200 images a second became 185 without a lull and 200 with one.
-    """
-
-    def __init__(self) -> None:
-        self._is_due = False
-
-    def take(self) -> None:
-        """Rests once the event loop has done what it has before it, and only once for all that."""
-        if not self._is_due:
-            self._is_due = True
-            asyncio.get_running_loop().call_soon(self._rest)
-
-    def _rest(self) -> None:
-        self._is_due = False
-        time.sleep(LULL_S)
-
-
 @dataclass(frozen=True, slots=True)
 class Gates:
     """One gate for answers, one for images that come in to stay: neither keeps the other waiting.
@@ -119,12 +100,10 @@ class Gates:
     Args:
         answers: predict, embed, search.
         intake: images and labels.
-        lull: where somebody was refused.
     """
 
     answers: Gate
     intake: Gate
-    lull: Lull = field(default_factory=Lull)
 
     def check(self, path: str) -> None:
         """Refuses a request that would find no place, before the framework has looked at it.
@@ -133,11 +112,7 @@ class Gates:
             Overloaded: every place of its gate is taken.
         """
         if path in ANSWERS:
-            try:
-                self.answers.check()
-            except Overloaded:
-                self.lull.take()
-                raise
+            self.answers.check()
 
     @classmethod
     def of(cls, settings: Settings, metrics: PrometheusMetrics) -> "Gates":

@@ -136,11 +136,7 @@ class Guard:
             await self._read(door)
         elif door.is_due() and (self._early is None or self._early.done()):
             self._early = asyncio.create_task(self._read_early(door))
-        headers = Headers(scope=scope)
-        if door.closed:
-            return door.principal(_secret(headers))
-        _check_at_home(scope, headers, self._origins)
-        return anonymous(DEFAULT_WORKSPACE)
+        return caller(door, scope, Headers(scope=scope), self._origins)
 
     async def _read(self, door: Door) -> None:
         """Reads the keys again: in one thread, however many requests wait for that."""
@@ -152,6 +148,24 @@ class Guard:
         # Nobody waits for this one; who comes when they are no longer true is told what is wrong.
         with suppress(CatalogUnavailable):
             await self._read(door)
+
+
+def caller(door: Door, scope: Scope, headers: Headers, origins: tuple[str, ...] = ()) -> Principal:
+    """Who sends a request, by its key; by where it comes from as long as there never was one.
+
+    Args:
+        door: the keys, which must be fresh.
+        scope: the request.
+        headers: its headers.
+        origins: web pages from elsewhere that may ask.
+
+    Raises:
+        Unauthenticated: nobody who is let in.
+    """
+    if door.closed:
+        return door.principal(_secret(headers))
+    _check_at_home(scope, headers, origins)
+    return anonymous(DEFAULT_WORKSPACE)
 
 
 def noting(request: Request, error: Exception) -> BackgroundTask | None:

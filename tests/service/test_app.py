@@ -6,10 +6,12 @@ import os
 from typing import Any
 
 import pytest
+import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 
+from service.http.porter import PorterProtocol
 from service.leash import SERVER_PID
 from service.logs import configure_logs
 from service.settings import Settings
@@ -69,6 +71,13 @@ def test_the_contract_answers_even_where_bentoml_has_a_route(
 
 def test_probes_are_bentomls_which_knows_its_processes(application: Any) -> None:
     assert ask(application, "GET", "/livez") == b"\n"
+
+
+def test_what_bentoml_gives_to_uvicorn_is_spoken_to_by_our_protocol(application: Any) -> None:
+    config = uvicorn.Config(application)
+    config.load()
+    assert config.http_protocol_class is PorterProtocol
+    assert application.turn_away({"path": "/v1/predict", "method": "POST"}) is None
 
 
 def test_nobody_makes_a_line_for_each_answer_unasked() -> None:

@@ -12,8 +12,7 @@ from in_process import Http, files, opened, refused, settings_of
 from keyring import Keyring
 from live_server import picture
 
-from service.http import gate as gates
-from service.http.gate import ANSWERS, LULL_S, Gate, Lull
+from service.http.gate import ANSWERS, Gate
 
 THREADS, WAITING = 2, 3
 
@@ -212,36 +211,3 @@ class AsyncRequest:
 
     async def send(self, message: dict[str, Any]) -> None:
         """Nobody is there."""
-
-
-def test_refusals_that_come_together_are_followed_by_one_lull(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    rests: list[float] = []
-    monkeypatch.setattr(gates.time, "sleep", rests.append)
-
-    async def run() -> None:
-        lull = Lull()
-        await asyncio.sleep(0)
-        assert rests == []
-        for _ in range(10):
-            lull.take()
-        assert rests == []  # they are answered first
-        await asyncio.sleep(0)
-        assert rests == [LULL_S]
-        lull.take()
-        await asyncio.sleep(0)
-        assert rests == [LULL_S, LULL_S]
-
-    asyncio.run(run())
-
-
-def test_nobody_rests_while_there_are_places(
-    http: Http, monkeypatch: pytest.MonkeyPatch, held: Event
-) -> None:
-    rests: list[None] = []
-    monkeypatch.setattr(Lull, "take", lambda _: rests.append(None))
-    held.set()
-    method, path, body = asking(1)
-    assert http.request(method, path, **body).status_code == 200
-    assert rests == []

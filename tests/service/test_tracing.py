@@ -31,7 +31,7 @@ class Traces:
         settings, metrics = settings_of(home), TracedMetrics(self._tracing)
         app = create_app(settings, metrics, self._tracing)
         self.product = app.state.product = build(settings, metrics)
-        self.http = Http(app, self.product)
+        self.http = Http(app, self.product, metrics)
 
     def spans(self) -> list[ReadableSpan]:
         """All spans so far."""

@@ -29,9 +29,10 @@ def settings_of(home: Path, **given: Any) -> Settings:
 class Http:
     """Sends requests to an application, one after the other or many at once."""
 
-    def __init__(self, app: FastAPI, product: Product) -> None:
+    def __init__(self, app: FastAPI, product: Product, metrics: PrometheusMetrics) -> None:
         self.app = app
         self.product = product
+        self.metrics = metrics
         self.client: tuple[str, int] | None = ("127.0.0.1", 4242)
 
     def request(self, method: str, url: str, **options: Any) -> Response:
@@ -88,7 +89,7 @@ def opened(settings: Settings) -> Iterator[Http]:
     app = create_app(settings, metrics)
     product = app.state.product = build(settings, metrics)
     try:
-        yield Http(app, product)
+        yield Http(app, product, metrics)
     finally:
         product.close()
 
