@@ -3,7 +3,7 @@
 Knows no labels and no heads.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -166,6 +166,10 @@ class Embedder:
             Exception: what a store raised that has refused vectors since the last flush.
         """
         self._writer.flush()
+
+    def settle(self, store: "FeatureStore", digests: Iterable[str]) -> None:
+        """Return once none of these images waits to be stored: a look there finds what is known."""
+        self._writer.settle(store, digests)
 
     def close(self) -> None:
         """Finish what is under way, store what is to be remembered, and stop; raises as `flush`."""

@@ -51,7 +51,7 @@ class Connection:
 
     def receive(self) -> int | None:
         """Reads what is there; the status once the answer is whole."""
-        data = self.socket.recv(1 << 18)
+        data = self.socket.recv(1 << 16)
         if not data:
             raise SystemExit("The server has closed a connection.")
         self._answer += data

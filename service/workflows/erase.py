@@ -14,10 +14,10 @@ from service.errors import InvalidRequest, NotFound
 from service.product import Product
 from service.workspace import IMAGES
 
-SECOND_LOOK_S = 2 * LINGER_S
+SECOND_LOOK_S = LINGER_S + 0.5
 """How long after the first an erasure looks a second time.
 
-Another worker may be about to store what it saw just before; it waits half as long.
+Another worker may be about to store what it saw just before: it waits so long, and then appends.
 """
 
 

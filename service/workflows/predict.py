@@ -109,6 +109,7 @@ def predict_digests(
 ) -> Answer:
     """Answers for images that are known; the arguments are those of `predict_images`."""
     place = product.workspaces[workspace]
+    product.embedder.settle(place.store, digests)
     known = place.store.get(digests)
     found = [
         Embedded(d, known[d].embedding, known[d].stages, cached=True)

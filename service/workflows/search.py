@@ -45,7 +45,9 @@ def search_known(
             "A search needs exactly one of digest and vector.", hint="Or send an image as a form."
         )
     if digest is not None:
-        query = product.workspaces[workspace].store.rows([digest]).embeddings[0]
+        store = product.workspaces[workspace].store
+        product.embedder.settle(store, [digest])
+        query = store.rows([digest]).embeddings[0]
         return _search(product, workspace, query, k, dataset, label, exclude=digest)
     query = np.asarray(vector, dtype=np.float32)
     if query.shape != (product.space.dim,) or not np.isfinite(query).all() or not query.any():

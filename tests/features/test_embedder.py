@@ -301,6 +301,35 @@ def test_later_is_known_at_once_and_durable_after_a_flush(
     assert engine.images == 2
 
 
+def test_what_is_settled_is_found_and_nothing_is_written_for_what_does_not_wait(
+    embedder: Embedder, store: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "LINGER_S", 1000)
+    (embedded,) = embedder.embed(images(1), store)
+    assert isinstance(embedded, Embedded)
+    embedder.settle(store, ["0" * 64])
+    assert len(store) == 0
+    embedder.settle(store, [embedded.digest, "0" * 64])
+    assert list(store.get([embedded.digest])) == [embedded.digest]
+
+
+def test_settling_leaves_a_failure_to_whoever_flushes(
+    embedder: Embedder, store: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "LINGER_S", 1000)
+
+    def refuse(*_: object) -> list[bool]:
+        raise ValueError("no room")
+
+    monkeypatch.setattr(store, "put", refuse)
+    (embedded,) = embedder.embed(images(1), store)
+    assert isinstance(embedded, Embedded)
+    embedder.settle(store, [embedded.digest])
+    assert len(store) == 0
+    with pytest.raises(ValueError, match="no room"):
+        embedder.flush()
+
+
 def test_later_needs_no_flush(embedder: Embedder, store: FeatureStore) -> None:
     embedder.embed(images(1), store)
     wait_for(lambda: len(store) == 1)

@@ -6,6 +6,7 @@ import pytest
 from in_process import Http, files, refused
 from live_server import picture
 
+from features import writer
 from features.errors import Overloaded
 from features.keys import digest
 from service.schemas import PredictAnswer
@@ -130,6 +131,17 @@ def test_the_bytes_of_an_image_that_was_asked_about_are_never_kept(http: Http) -
     http.predict(RED)
     http.product.embedder.flush()
     assert not http.product.workspaces["default"].blobs.has(digest(RED))
+
+
+def test_an_image_is_known_by_its_digest_as_soon_as_it_is_answered(
+    http: Http, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "LINGER_S", 1000)
+    for seed, (path, key) in enumerate((("/v1/predict", "digests"), ("/v1/search", "digest"))):
+        image = picture("green", 7000 + seed)
+        assert http.predict(image).status_code == 200
+        asked = [digest(image)] if key == "digests" else digest(image)
+        assert http.post(path, json={key: asked}).status_code == 200
 
 
 def test_known_images_are_answered_by_their_digests(http: Http) -> None:
