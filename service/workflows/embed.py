@@ -1,12 +1,14 @@
 """The vectors of images, in the order sent, as JSON or as an Arrow table."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from features import arrow
 from features.embedder import Embedded
+from features.keys import EmbeddingSpace
 from service.problems import problem
 from service.product import Product, Upload
 
@@ -16,9 +18,8 @@ ARROW = arrow.MEDIA_TYPE
 def embed(product: Product, workspace: str, images: Sequence[Upload]) -> dict[str, Any]:
     """The answer of `POST /v1/embed`; a bad image has its error in its own place."""
     found = _found(product, workspace, images)
-    space = {"id": product.space.id, **product.space.to_dict()}
     entries = [_entry(image, each) for image, each in zip(images, found, strict=True)]
-    return {"space": space, "embeddings": entries}
+    return {"space": _described(product.space), "embeddings": entries}
 
 
 def embed_arrow(product: Product, workspace: str, images: Sequence[Upload]) -> bytes:
@@ -34,6 +35,11 @@ def embed_arrow(product: Product, workspace: str, images: Sequence[Upload]) -> b
         good.append(each)
     matrix = np.stack([each.embedding for each in good])
     return arrow.to_stream(product.space, [each.digest for each in good], matrix)
+
+
+@lru_cache(maxsize=1)
+def _described(space: EmbeddingSpace) -> dict[str, Any]:
+    return {"id": space.id, **space.to_dict()}
 
 
 def _found(
