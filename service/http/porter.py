@@ -31,8 +31,11 @@ if TYPE_CHECKING:
 Answer = tuple[int, bytes]
 """Status, and what follows the lines that the server begins every answer with."""
 
-ELSEWHERE = frozenset({b"expect", b"x-forwarded-for", b"x-forwarded-proto"})
+ELSEWHERE = frozenset({b"expect", b"x-forwarded-proto"})
 """Headers of requests that are not what they seem, or that wait for more than an answer."""
+
+FROM = b"x-forwarded-for"
+"""Says who asks through a proxy; where a key says who it is, that does not matter."""
 
 ID = "~"
 """Stands for each character of a request's id, and is in no text of ours."""
@@ -75,7 +78,7 @@ class Porter:
         door: Door = self._state.product.door
         if not door.is_recent() or announced_bytes(headers) > self._max_bytes:
             return False
-        if any(name in ELSEWHERE for name, _ in headers.raw):
+        if any(n in ELSEWHERE or (n == FROM and not door.closed) for n, _ in headers.raw):
             return False
         try:
             caller(door, scope, headers)

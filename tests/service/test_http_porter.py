@@ -229,6 +229,16 @@ def test_whoever_has_a_key_is_turned_away_and_nobody_else_is_told(
     assert said == {which: which in ("predict", "admin") for which in KEYS}
 
 
+def test_whoever_has_a_key_is_turned_away_through_a_proxy_too(
+    locked: tuple[Http, Keyring], full: Http
+) -> None:
+    http, keyring = locked
+    via = (b"x-forwarded-for", b"10.1.2.3")
+    assert porter(http).turn_away(scope_of([via, *with_key("predict", keyring)])) is not None
+    # Without keys only this machine is answered, and the proxy alone is on it.
+    assert porter(full).turn_away(scope_of([(b"host", b"127.0.0.1:3000"), via])) is None
+
+
 def test_every_request_for_which_there_is_a_place_is_let_in(full: Http) -> None:
     gate = full.app.state.gates.answers
     inside, gate._inside = gate._inside, gate._places - 1
