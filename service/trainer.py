@@ -40,6 +40,7 @@ REPORT_EVERY_S = 0.1
 BEAT_EVERY_S = 2.0
 RECOVER_EVERY_S = 5.0
 TEND_EVERY_S = 10.0
+LOOK_EVERY_S = 0.5
 
 NICENESS = 15
 """Training gives way to predictions where both want the processor, and so to the backbone's threads
@@ -64,19 +65,25 @@ class Trainer:
         self._stopping = stopping
         self._prefix = trainer_prefix(product.settings.home)
         self._owner = f"{self._prefix}{os.getpid()}:{uuid4().hex[:8]}"
+        self._newest = product.catalog.datasets.newest()
+        self._is_warm = False
 
     def run(self) -> None:
         """Works until told to stop."""
         self._recover(self._prefix)
         for workspace in self._product.catalog.workspaces():
             heads.sweep(self._product, workspace)
-        recovered = tended = time.monotonic()
+        recovered = tended = looked = time.monotonic()
         while not self._stopping.is_set():
             job = self._jobs.claim(self._owner)
             if job is not None:
                 self.work(job)
                 give_back()
+                self._is_warm = True
                 continue
+            if not self._is_warm and time.monotonic() - looked > LOOK_EVERY_S:
+                self._warm_when_taught()
+                looked = time.monotonic()
             if time.monotonic() - recovered > RECOVER_EVERY_S:
                 self._recover(None)
                 recovered = time.monotonic()
@@ -116,6 +123,13 @@ class Trainer:
             except FeatureError as error:
                 # Searches go on without; what is wrong with the store, they say as well.
                 log.warning("codes not written", workspace=workspace, reason=str(error))
+
+    def _warm_when_taught(self) -> None:
+        """Loads what learning needs once images come; 160 MiB, and nobody may ever learn here."""
+        if self._product.catalog.datasets.newest() != self._newest:
+            warm_up()
+            give_back()
+            self._is_warm = True
 
     def _recover(self, prefix: str | None) -> None:
         stale_s = self._product.settings.job_stale_s
@@ -166,7 +180,6 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_die_with_supervisor, name="leash", daemon=True).start()
     product = build(settings)
-    warm_up()
     try:
         Trainer(product, stopping).run()
     finally:

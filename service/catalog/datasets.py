@@ -97,6 +97,11 @@ class Datasets:
             )
             return [labelled(r) for r in rows]
 
+    def newest(self) -> int:
+        """The number of the newest label of all; another once images have come."""
+        with self._database.read() as connection:
+            return connection.execute(select(func.max(labels.c.id))).scalar() or 0
+
     def digests(
         self, workspace: str, name: str | None = None, label: str | None = None
     ) -> set[str]:

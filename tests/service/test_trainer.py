@@ -11,6 +11,7 @@ from in_process import teach, work
 from live_server import picture
 
 from features.errors import StoreUnavailable
+from service import trainer
 from service.catalog import Job
 from service.product import Product, Upload
 from service.schemas import LearnOptions
@@ -62,6 +63,30 @@ def test_progress_grows_through_stages_that_people_understand(
     progress = [p for _, p in told]
     assert progress == sorted(progress)
     assert 0 <= progress[0] <= progress[-1] <= 1
+
+
+def test_what_learning_needs_is_loaded_once_images_come_and_not_before(
+    product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[float] = []
+    monkeypatch.setattr(trainer, "warm_up", lambda: loaded.append(time.monotonic()))
+    monkeypatch.setattr(trainer, "LOOK_EVERY_S", 0.05)
+    stopping = Event()
+    running = threading.Thread(target=Trainer(product, stopping).run)
+    running.start()
+    try:
+        time.sleep(0.5)
+        assert loaded == []
+        for seed in (1, 2):
+            ingest(product, W, "more", [LabelledUpload("a.png", picture("red", 900 + seed), "red")])
+            end = time.monotonic() + 10
+            while not loaded and time.monotonic() < end:
+                time.sleep(0.02)
+            time.sleep(0.3)
+            assert len(loaded) == 1
+    finally:
+        stopping.set()
+        running.join()
 
 
 def test_a_finished_job_names_the_version_that_answers(product: Product) -> None:
