@@ -1,9 +1,11 @@
-"""Stores that are closed after the test."""
+"""Stores that are closed after the test, and converted backbones."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
+from engines import folders, open_cpu, random_weights
 from made_up import SPACE
 
 from features.store import FeatureStore
@@ -35,3 +37,36 @@ def opener(tmp_path: Path) -> Iterator[Opener]:
 def store(opener: Opener) -> FeatureStore:
     """Open a store in which nothing is yet."""
     return opener()
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Threads of torch that fight for busy cores make these small networks ten times slower."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return random_weights(tmp_path_factory.mktemp("weights"), "test_resnet", seed=0)
+
+
+@pytest.fixture(scope="module")
+def built(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache in which the backbone is converted already."""
+    cache = tmp_path_factory.mktemp("built")
+    open_cpu(weights, cache).close()
+    return cache
+
+
+@pytest.fixture
+def cache(built: Path, tmp_path: Path) -> Path:
+    """A copy of that cache, to be damaged."""
+    [folder] = folders(built)
+    copy = tmp_path / "cache" / folder.name
+    copy.mkdir(parents=True)
+    for file in folder.iterdir():
+        (copy / file.name).write_bytes(file.read_bytes())
+    return copy.parent
