@@ -1,13 +1,16 @@
-"""Stores that are closed after the test, and converted backbones."""
+"""Stores and embedders that are closed after the test, and converted backbones."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
+from embedding import Notes, Watched
 from engines import folders, open_cpu, random_weights
 from made_up import SPACE
 
+from features.embedder import Embedder
 from features.store import FeatureStore
 
 Opener = Callable[..., FeatureStore]
@@ -70,3 +73,36 @@ def cache(built: Path, tmp_path: Path) -> Path:
     for file in folder.iterdir():
         (copy / file.name).write_bytes(file.read_bytes())
     return copy.parent
+
+
+@pytest.fixture
+def engine() -> Watched:
+    return Watched()
+
+
+@pytest.fixture
+def make(engine: Watched, opener: Opener) -> Iterator[Callable[..., Embedder]]:
+    # The opener is asked for so that stores are closed after the embedders.
+    made_here: list[Embedder] = []
+
+    def build(**options: int | Notes) -> Embedder:
+        embedder = Embedder(engine, **options)  # type: ignore[arg-type]
+        made_here.append(embedder)
+        return embedder
+
+    yield build
+    engine.open.set()
+    for embedder in made_here:
+        embedder.close()
+
+
+@pytest.fixture
+def embedder(make: Callable[..., Embedder]) -> Embedder:
+    return make()
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[ThreadPoolExecutor]:
+    """Threads to call from."""
+    with ThreadPoolExecutor(16) as pool:
+        yield pool
