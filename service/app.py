@@ -126,8 +126,8 @@ class Penultimate:
         metrics = TracedMetrics(self.tracing) if self.tracing else PrometheusMetrics()
         api = create_app(settings, metrics, self.tracing, deadline_s=settings.request_timeout_s)
         contract.app = entry(api)
-        # A line, or a span, for each request is written on the usual way alone.
-        if not (settings.log_requests or self.tracing):
+        # Lines, spans and what pages from elsewhere are told are made on the usual way alone.
+        if not (settings.log_requests or self.tracing or settings.web_origins):
             contract.porter = Porter(api.state, metrics, settings.max_request_bytes)
         self.product = api.state.product = build(settings, metrics)
         if not self.product.catalog.keys.any():

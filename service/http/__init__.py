@@ -70,14 +70,15 @@ def create_app(
     if deadline_s is not None:
         app.add_middleware(Deadline, seconds=deadline_s)
     app.add_middleware(Guard, state=app.state, origins=origins, admit=app.state.gates.check)
-    if origins:
-        app.add_middleware(CORSMiddleware, allow_origins=origins, **SHARED)
     app.add_middleware(
         Edge,
         metrics=metrics,
         max_request_bytes=settings.max_request_bytes,
         log_requests=settings.log_requests,
     )
+    if origins:
+        # Around the edge: a page that may ask must be able to read its refusals too.
+        app.add_middleware(CORSMiddleware, allow_origins=origins, **SHARED)
     if tracing is not None:
         app.add_middleware(Traced, tracing=tracing)
     return app

@@ -85,6 +85,19 @@ def test_a_page_that_was_named_may_ask_and_needs_a_key_all_the_same(shared: Keyr
     assert "X-Request-ID" in answer.headers["access-control-expose-headers"]
 
 
+def test_a_page_that_was_named_can_read_why_it_was_refused_before_anything_was_read(
+    shared: Keyring,
+) -> None:
+    key = shared.key("predict")
+    shared.http.app.state.gates.answers._inside = 10**6
+    busy = shared.ask(key, "POST", "/v1/predict", headers={"Origin": PAGE})
+    assert (busy.status_code, busy.headers["access-control-allow-origin"]) == (503, PAGE)
+    assert "Retry-After" in busy.headers["access-control-expose-headers"]
+    length = {"Origin": PAGE, "Content-Length": str(10**12)}
+    large = shared.ask(key, "PUT", "/v1/datasets/d/labels", headers=length)
+    assert (large.status_code, large.headers["access-control-allow-origin"]) == (413, PAGE)
+
+
 @pytest.mark.parametrize("text", ["*", "https://", "viewer.example", "https://a.example/path"])
 def test_what_is_no_origin_is_refused_at_the_start(tmp_path: Path, text: str) -> None:
     with pytest.raises(ValueError, match="is no origin"):

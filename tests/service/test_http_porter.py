@@ -45,7 +45,7 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Http, Key
 
 
 def limits() -> dict[str, Any]:
-    return {"max_request_bytes": MOST_BYTES, "cors_origins": "https://friend.example"}
+    return {"max_request_bytes": MOST_BYTES}
 
 
 @contextmanager
