@@ -24,6 +24,7 @@ from record import write_record  # noqa: E402
 from benchmarks.speed import homes, servers  # noqa: E402
 from benchmarks.speed.client import Clients  # noqa: E402
 from benchmarks.speed.images import Images, form_request  # noqa: E402
+from features.writer import LINGER_S  # noqa: E402
 from service.names import DEFAULT_WORKSPACE  # noqa: E402
 from service.product import Product, Upload  # noqa: E402
 from service.settings import Settings  # noqa: E402
@@ -70,6 +71,7 @@ def register_and_delete(home: Path, cycles: int) -> dict[str, Any]:
         head = made[number % 2]
         homes.register(product, head)
         predict_images(product, DEFAULT_WORKSPACE, [image], heads=None)
+        product.embedder.flush()  # the first has something to write
         delete_head(product, DEFAULT_WORKSPACE, head.card.name)
         if number % max(1, cycles // LOOKS) == 0 or number == cycles - 1:
             looks.append((psutil.Process().memory_info().rss / 2**20, files_under(home)))
@@ -89,6 +91,7 @@ def predict(home: Path, count: int) -> dict[str, Any]:
     looks, statuses = [], Counter[str]()
     with servers.product(home) as server:
         clients(server.port, CLIENTS, 0, WARM)
+        time.sleep(2 * LINGER_S)  # until what was new is written
         for _ in range(LOOKS):
             found = clients(server.port, CLIENTS, 0, count // LOOKS)
             statuses.update(found["statuses"])
