@@ -79,7 +79,7 @@ def problem(error: Exception) -> dict[str, Any]:
     found = full_problem(error)
     if not isinstance(error, INSIDE):
         return found
-    log.warning("kept from the client", code=found["code"], detail=found["detail"])
+    log.error("kept from the client", code=found["code"], detail=found["detail"])
     detail = f"{found['title']}. The server's log says more."
     hint = "Tell whoever runs the server; the request id finds the line in its log."
     return {**found, "detail": detail, "hint": hint}

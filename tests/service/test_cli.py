@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -481,6 +482,18 @@ def test_the_doctor_goes_on_where_a_part_cannot_be_opened(run: Run, tmp_path: Pa
     assert result.exit_code == 1
     assert "FAILED  catalog" in result.stdout
     assert "ok      packages" in result.stdout
+
+
+def test_who_has_the_home_is_told_what_is_kept_from_clients(run: Run, tmp_path: Path) -> None:
+    assert run("heads", "list", PENULTIMATE_HOME=str(tmp_path)).exit_code == 0
+    with sqlite3.connect(tmp_path / "catalog.sqlite") as catalog:
+        catalog.execute("ALTER TABLE heads DROP COLUMN protected")
+
+    result = run("heads", "list", PENULTIMATE_HOME=str(tmp_path))
+
+    assert result.exit_code == 1
+    assert "The catalog cannot be used." in result.output
+    assert "no such column" in result.stderr
 
 
 # --- real processes ------------------------------------------------------------------------------
