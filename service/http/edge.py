@@ -69,7 +69,7 @@ def id_of(headers: Headers) -> str:
 def announced_bytes(headers: Headers) -> int:
     """How long a request says that its body is; 0 where it does not."""
     said = headers.get("content-length", "")
-    return int(said) if said.isdigit() else 0
+    return int(said) if said.isdecimal() else 0
 
 
 def refusal(error: Exception, request_id: str) -> tuple[int, Pairs, bytes]:

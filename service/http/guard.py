@@ -222,13 +222,20 @@ def _check_at_home(scope: Scope, headers: Headers, origins: tuple[str, ...]) -> 
     client = scope.get("client")
     host = headers.get("host", "")
     origin = headers.get("origin")
-    is_ours = origin is None or origin in origins or urlsplit(origin).netloc == host
+    is_ours = origin is None or origin in origins or _netloc_of(origin) == host
     if client and _is_loopback(client[0]) and _is_loopback(_name_of(host)) and is_ours:
         return
     raise Unauthenticated(
         "There are no keys yet: until there is one, this machine alone is answered.",
         hint="On the server, `penultimate keys create --role admin` makes the first.",
     )
+
+
+def _netloc_of(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
 
 
 @lru_cache(maxsize=256)

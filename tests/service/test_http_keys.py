@@ -53,6 +53,7 @@ def lines(keyring: Keyring, key: str) -> list[dict[str, Any]]:
         {"Host": "["},
         {"Origin": "http://evil.example"},
         {"Origin": "null"},
+        {"Origin": "http://["},
         {"Origin": "http://localhost:8888"},
         {"Origin": "http://127.0.0.1@evil.example"},
     ],

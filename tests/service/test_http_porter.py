@@ -129,12 +129,14 @@ KEYS = ("none", "predict", "admin", "revoked", "wrong", "twice", "basic")
 OTHERS: list[tuple[bytes, bytes]] = [
     (b"origin", b"https://friend.example"),
     (b"origin", b"https://evil.example"),
+    (b"origin", b"http://["),
     (b"x-forwarded-for", b"10.1.2.3"),
     (b"x-forwarded-proto", b"https"),
     (b"expect", b"100-continue"),
     (b"content-length", str(MOST_BYTES).encode()),
     (b"content-length", str(MOST_BYTES + 1).encode()),
     (b"content-length", b"many"),
+    (b"content-length", "\N{SUPERSCRIPT TWO}".encode("latin-1")),
     (b"transfer-encoding", b"chunked"),
     (b"accept", b"*/*"),
 ]
