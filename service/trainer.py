@@ -65,24 +65,23 @@ class Trainer:
         self._stopping = stopping
         self._prefix = trainer_prefix(product.settings.home)
         self._owner = f"{self._prefix}{os.getpid()}:{uuid4().hex[:8]}"
-        self._newest = product.catalog.datasets.newest()
-        self._is_warm = False
 
     def run(self) -> None:
         """Works until told to stop."""
         self._recover(self._prefix)
         for workspace in self._product.catalog.workspaces():
             heads.sweep(self._product, workspace)
+        newest, is_warm = self._product.catalog.datasets.newest(), False
         recovered = tended = looked = time.monotonic()
         while not self._stopping.is_set():
             job = self._jobs.claim(self._owner)
             if job is not None:
                 self.work(job)
                 give_back()
-                self._is_warm = True
+                is_warm = True
                 continue
-            if not self._is_warm and time.monotonic() - looked > LOOK_EVERY_S:
-                self._warm_when_taught()
+            if not is_warm and time.monotonic() - looked > LOOK_EVERY_S:
+                is_warm = self._warmed_since(newest)
                 looked = time.monotonic()
             if time.monotonic() - recovered > RECOVER_EVERY_S:
                 self._recover(None)
@@ -124,12 +123,13 @@ class Trainer:
                 # Searches go on without; what is wrong with the store, they say as well.
                 log.warning("codes not written", workspace=workspace, reason=str(error))
 
-    def _warm_when_taught(self) -> None:
-        """Loads what learning needs once images come; 160 MiB, and nobody may ever learn here."""
-        if self._product.catalog.datasets.newest() != self._newest:
+    def _warmed_since(self, newest: int) -> bool:
+        """Loads what learning needs, 160 MiB, if images have come since; says whether they have."""
+        has_come = self._product.catalog.datasets.newest() != newest
+        if has_come:
             warm_up()
             give_back()
-            self._is_warm = True
+        return has_come
 
     def _recover(self, prefix: str | None) -> None:
         stale_s = self._product.settings.job_stale_s

@@ -154,7 +154,7 @@ def caller(door: Door, scope: Scope, headers: Headers, origins: tuple[str, ...] 
     """Who sends a request, by its key; by where it comes from as long as there never was one.
 
     Args:
-        door: the keys, which must be fresh.
+        door: the keys, as new as the caller of this wants them.
         scope: the request.
         headers: its headers.
         origins: web pages from elsewhere that may ask.

@@ -76,6 +76,7 @@ class Porter:
     def _is_sure(self, scope: Scope, headers: Headers) -> bool:
         """Whether neither the edge nor the guard would say something else."""
         door: Door = self._state.product.door
+        # No look at the stamp: a key taken back a moment ago hears that there is no place, no more.
         if not door.is_recent() or announced_bytes(headers) > self._max_bytes:
             return False
         if any(n in ELSEWHERE or (n == FROM and not door.closed) for n, _ in headers.raw):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from damage import cut, flip
 from made_heads import small_head
 
 from classifiers.errors import HeadDamaged, HeadNotFound
@@ -67,16 +68,6 @@ def test_what_is_no_artefact_is_not_found_and_not_removed(zoo: Zoo, name: str) -
         zoo.load(name)
     assert not zoo.remove(name)
     assert zoo._root.is_dir()
-
-
-def cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-1])
-
-
-def flip(path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
 
 
 def make_folder(path: Path) -> None:

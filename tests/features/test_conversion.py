@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from damage import cut, flip
 from engines import NAME, OPEN, answer, folders, noise, open_cpu, python, random_weights
 
 from features import conversion
@@ -77,16 +78,6 @@ def test_another_version_is_another_entry(
     open_cpu(weights, cache)
 
     assert len(folders(cache)) == 2
-
-
-def cut(file: Path) -> None:
-    file.write_bytes(file.read_bytes()[:-1])
-
-
-def flip(file: Path) -> None:
-    data = bytearray(file.read_bytes())
-    data[len(data) // 2] ^= 1
-    file.write_bytes(data)
 
 
 def empty(file: Path) -> None:

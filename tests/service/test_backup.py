@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import throwaway_postgres as postgres
+from damage import flip
 from in_process import Http, files, opened, settings_of, teach
 from live_server import picture
 from made_up import everything_under
@@ -240,12 +241,6 @@ def test_a_backup_says_what_the_home_had_lost_before(
     assert verify(tmp_path / "backup").missing == (
         f"images/default/{path.relative_to(path.parents[1])}",
     )
-
-
-def flip(path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
 
 
 def rewrite(backup: Path, **given: Any) -> None:
