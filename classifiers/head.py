@@ -97,7 +97,8 @@ class Head:
         """Return what `answers` does, from columns that are scaled already."""
         question = self.card.question
         raw = raw_scores(self.booster, columns, question.n_outputs)
-        score = linear_scores(columns, self.arrays["linear"], self.arrays["intercept"])
+        # As wide as when it is asked among others: the sum then runs the same way.
+        score = linear_scores(self.spread(columns), self.linear, self.arrays["intercept"])
         return to_answers(
             score + np.array(self.card.tree_factors) * raw,
             np.array([question.n_outputs]),
@@ -111,6 +112,17 @@ class Head:
         """
         check_width(X, self.card.width)
         return self.novelty.p_value(unit_rows(self.scaling.first(self.scaling.scale(X))))
+
+    def spread(self, columns: Float32) -> Float32:
+        """Return columns where they lie in the feature matrix: float32 (n, width), else zeros."""
+        wide = np.zeros((len(columns), self.card.width), np.float32)
+        wide[:, self.scaling.columns] = columns
+        return wide
+
+    @property
+    def linear(self) -> Float32:
+        """The linear base: float32 (n_outputs, width)."""
+        return self.spread(self.arrays["linear"])
 
     @cached_property
     def novelty(self) -> Novelty:

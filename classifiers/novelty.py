@@ -28,7 +28,7 @@ Float64 = npt.NDArray[np.float64]
 Int8 = npt.NDArray[np.int8]
 Int64 = npt.NDArray[np.int64]
 
-MAX_DIRECTIONS = 32
+MAX_DIRECTIONS = 8
 """Directions kept: a matrix-vector product of this many rows for each image and head."""
 
 KEPT_VARIANCE = 0.8

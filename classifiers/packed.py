@@ -166,12 +166,10 @@ EMPTY = Packed(
 
 
 def _parts_of(head: Head) -> Parts:
-    trees, novelty, columns = head.trees, head.novelty, head.scaling.columns
-    linear = np.zeros((trees.n_outputs, head.card.width), np.float32)
-    linear[:, columns] = head.arrays["linear"]
+    novelty = head.novelty
     return Parts(
-        *to_bushes(trees, columns),
-        linear,
+        *to_bushes(head.trees, head.scaling.columns),
+        head.linear,
         head.arrays["intercept"],
         np.array(head.card.tree_factors, np.float64),
         novelty.rows.reshape(-1),

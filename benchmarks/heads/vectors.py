@@ -19,10 +19,10 @@ BATCH = 256
 
 
 def groups_of(folder: Path, paths: list[str]) -> list[str]:
-    """The group of each path; an empty list where the set has no groups."""
+    """The group of each path; empty where the set has no groups."""
     table = folder / "groups.csv"
     if not table.is_file():
-        return []
+        return [""] * len(paths)
     with table.open() as file:
         known = {row["path"]: row["group"] for row in csv.DictReader(file)}
     return [known.get(path, f"alone:{path}") for path in paths]
