@@ -1,8 +1,9 @@
 """Records as columns, and columns as the bytes of a Parquet file. Knows no table and no folder."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -86,13 +87,12 @@ def schema(space: EmbeddingSpace) -> pa.Schema:
     return pa.schema(fields, metadata=identity(space))
 
 
-def to_parquet(parts: Iterator[Rows], space: EmbeddingSpace, enough: int) -> tuple[memoryview, int]:
-    """Return one Parquet file, and its number of rows: of parts until there are `enough` rows.
+def write_parquet(sink: BinaryIO, parts: Iterable[Rows], space: EmbeddingSpace, enough: int) -> int:
+    """Write one Parquet file, of parts until there are `enough` rows; return how many there are.
 
     Every page carries a checksum. The bytes of the numbers are split by significance before they
     are compressed: 29 % smaller than plain floats and 18 % smaller than lz4, at the same speed.
     """
-    sink = pa.BufferOutputStream()
     layout = schema(space)
     with pq.ParquetWriter(
         sink,
@@ -110,7 +110,7 @@ def to_parquet(parts: Iterator[Rows], space: EmbeddingSpace, enough: int) -> tup
             count += len(rows)
             if count >= enough:
                 break
-    return memoryview(sink.getvalue()), count
+    return count
 
 
 def read_keys(source: pa.NativeFile) -> tuple[list[str], Int64]:
@@ -132,7 +132,8 @@ def read(source: pa.NativeFile, space: EmbeddingSpace) -> Iterator[Rows]:
         # Another program that compacts the table may leave our metadata out.
         if SPACE_KEY in found and space_of(found).id != space.id:
             raise Malformed(f"it holds vectors of space {space_of(found).id}, not {space.id}")
-        for batch in file.iter_batches(_BATCH_ROWS):
+        # Arrow's threads would save a quarter of the time, and hold 20 MiB more ever after.
+        for batch in file.iter_batches(_BATCH_ROWS, use_threads=False):
             yield _from_arrow(batch, space)
 
 
@@ -161,7 +162,7 @@ def _strings(digests: Sequence[str]) -> pa.Array:
 
 
 def _plain(numbers: Float32 | Int64 | Int32, kind: pa.DataType) -> pa.Array:
-    """Numbers as they lie. `pa.array` would import pandas, half a second, to look whether it is."""
+    """Numbers as they lie. `pa.array` would import pandas to look whether it is: 0.4 s, 20 MiB."""
     return pa.Array.from_buffers(kind, len(numbers), [None, pa.py_buffer(numbers)])
 
 
@@ -188,15 +189,15 @@ def _matrix(column: pa.Array, width: int) -> Float32:
     if column.type.value_type != pa.float32():
         raise Malformed(f"vectors are {column.type}, not lists of float32")
     values = column.flatten()
-    lengths = column.value_lengths().to_numpy(zero_copy_only=False)
+    lengths = np.diff(np.from_dlpack(column.offsets))
     if column.null_count or values.null_count or (lengths != width).any():
         raise Malformed(f"a vector has not the {width} numbers it should have")
-    numbers: Float32 = values.to_numpy().reshape(len(column), width)
-    return numbers
+    return np.from_dlpack(values).reshape(len(column), width).view(np.float32)
 
 
 def _microseconds(column: pa.Array | pa.ChunkedArray) -> Int64:
     if column.null_count or not pa.types.is_timestamp(column.type):
         raise Malformed("a time of creation is missing")
-    numbers: Int64 = column.cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy()
-    return numbers
+    whole = column.cast(pa.timestamp("us", "UTC")).cast(pa.int64())
+    chunks = whole.chunks if isinstance(whole, pa.ChunkedArray) else [whole]
+    return np.concatenate([np.empty(0, np.int64), *map(np.from_dlpack, chunks)])

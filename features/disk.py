@@ -68,11 +68,15 @@ def create(path: Path, data: bytes | memoryview) -> int:
     """Write a private file that must not exist yet, and return it open, for the caller to flush."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        left = memoryview(data)
-        while left:
-            left = left[os.write(descriptor, left) :]
+        append(descriptor, memoryview(data))
     except BaseException:
         os.close(descriptor)
         path.unlink(missing_ok=True)
         raise
     return descriptor
+
+
+def append(descriptor: int, data: memoryview) -> None:
+    """Write all of the bytes."""
+    while data:
+        data = data[os.write(descriptor, data) :]

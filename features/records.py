@@ -4,7 +4,10 @@ Files and commits are the table's business; the mirror, the lock and FAISS are n
 """
 
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import chain
+from typing import BinaryIO
 
 import numpy as np
 
@@ -18,7 +21,7 @@ from features.columns import (
     read_keys,
     schema,
     space_of,
-    to_parquet,
+    write_parquet,
 )
 from features.errors import SpaceMismatch
 from features.keys import EmbeddingSpace, Float32
@@ -136,7 +139,13 @@ class Records:
     def _replace(
         self, files: Sequence[TableFile], rows: Iterable[Rows], *, changes: bool
     ) -> Commit:
-        return self.table.replace(files, self._filled(rows), changes=changes)
+        return self.table.replace(files, self._filling(filter(len, rows)), changes=changes)
+
+    def _filling(self, rows: Iterator[Rows]) -> Iterator[Callable[[BinaryIO], int]]:
+        """Yield for one file after the other what writes it, and returns its number of rows."""
+        for first in rows:
+            parts = chain([first], rows)
+            yield partial(write_parquet, parts=parts, space=self._space, enough=self.rows_per_file)
 
     def _chosen(self, kept: Mapping[TableFile, Bool]) -> Iterator[Rows]:
         """Yield the rows that a mask for each file keeps, some at a time."""
@@ -150,13 +159,3 @@ class Records:
                 yield rows[kept_here]
             if start != len(mask):
                 raise self.table.damaged(f"{file.name} has not as many vectors as digests")
-
-    def _filled(self, rows: Iterable[Rows]) -> Iterator[tuple[memoryview, int]]:
-        """Yield one full file after the other, and its number of rows; holds one at a time."""
-        left = filter(len, rows)
-        while True:
-            data, count = to_parquet(left, self._space, self.rows_per_file)
-            if not count:
-                return
-            yield data, count
-            del data  # or it would be held while the next is made

@@ -3,10 +3,14 @@
 Of the log it knows only which of its files belong to a version.
 """
 
+import io
+import os
 import re
+import zlib
+from abc import abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
@@ -14,12 +18,42 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 from deltalake.fs import DeltaStorageHandler
 
-from features.disk import flush, reaching, write_new
+from features.disk import append, create, flush, reaching
 from features.errors import StoreDamaged
 
 LOG = "_delta_log"
 
 _LOG_ENTRY = re.compile(r"(\d{20})\.(json|checkpoint.*\.parquet)")
+
+
+class Sink(io.RawIOBase):
+    """A file that grows from front to back, and goes again when it is closed before it is kept.
+
+    `crc` is the CRC-32 of the bytes so far, `size` their number. Raises OSError when it cannot.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.crc, self.size = 0, 0
+
+    def writable(self) -> bool:
+        """Say yes."""
+        return True
+
+    def write(self, data: Any) -> int:  # noqa: ANN401  the standard library's own type of a buffer
+        """Write all of these bytes behind those that are there."""
+        view = memoryview(data)
+        self.crc = zlib.crc32(view, self.crc)
+        self.size += view.nbytes
+        self._append(view)
+        return view.nbytes
+
+    @abstractmethod
+    def keep(self, name: str) -> None:
+        """Give the file its name, which no other has; `settle` makes it durable, the bytes are."""
+
+    @abstractmethod
+    def _append(self, data: memoryview) -> None: ...
 
 
 class Storage(Protocol):
@@ -28,8 +62,8 @@ class Storage(Protocol):
     def open(self, name: str) -> pa.NativeFile:
         """Open a file for reading; FileNotFoundError if there is none."""
 
-    def write(self, name: str, data: memoryview) -> None:
-        """Write a file that does not exist yet."""
+    def begin(self, draft: str) -> Sink:
+        """Begin a file, under a name that no other has until it is kept."""
 
     def settle(self) -> None:
         """Return once all files written or deleted so far have reached the disk, names too."""
@@ -48,9 +82,9 @@ class Folder:
         """See `Storage`."""
         return pa.OSFile(str(self._path / name))
 
-    def write(self, name: str, data: memoryview) -> None:
+    def begin(self, draft: str) -> Sink:
         """See `Storage`."""
-        write_new(self._path / name, data)
+        return _InFolder(self._path, draft)
 
     def settle(self) -> None:
         """See `Storage`."""
@@ -75,11 +109,9 @@ class ObjectStore:
         """See `Storage`."""
         return pa.PythonFile(self._handler.open_input_file(name), "r")
 
-    def write(self, name: str, data: memoryview) -> None:
+    def begin(self, draft: str) -> Sink:  # noqa: ARG002  what is kept in memory needs no name
         """See `Storage`."""
-        stream = self._handler.open_output_stream(name, None)
-        stream.write(bytes(data))
-        stream.close()  # type: ignore[attr-defined]  # the library's stub forgets it
+        return _InStore(self._handler)
 
     def settle(self) -> None:
         """Do nothing: what an object store has accepted is durable."""
@@ -88,6 +120,44 @@ class ObjectStore:
         """See `Storage`."""
         for name in names:
             self._handler.delete_file(name)
+
+
+class _InFolder(Sink):
+    """A file of this machine."""
+
+    def __init__(self, folder: Path, draft: str) -> None:
+        super().__init__()
+        self._folder, self._draft = folder, folder / draft
+        self._descriptor = create(self._draft, b"")
+
+    def keep(self, name: str) -> None:
+        os.fsync(self._descriptor)
+        self._draft.rename(self._folder / name)
+
+    def close(self) -> None:
+        if not self.closed:
+            os.close(self._descriptor)
+            self._draft.unlink(missing_ok=True)
+        super().close()
+
+    def _append(self, data: memoryview) -> None:
+        append(self._descriptor, data)
+
+
+class _InStore(Sink):
+    """A file of an object store. Held in memory: there nothing gets another name later."""
+
+    def __init__(self, handler: Any) -> None:  # noqa: ANN401  the Delta library publishes no type
+        super().__init__()
+        self._handler, self._held = handler, bytearray()
+
+    def keep(self, name: str) -> None:
+        stream = self._handler.open_output_stream(name, None)
+        stream.write(bytes(self._held))
+        stream.close()
+
+    def _append(self, data: memoryview) -> None:
+        self._held += data
 
 
 def local_folder(uri: str) -> Path | None:

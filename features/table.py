@@ -8,10 +8,10 @@ import logging
 import re
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import BinaryIO, NoReturn, cast
 from urllib.parse import unquote
 from uuid import uuid4
 
@@ -137,7 +137,7 @@ class Table:
     def replace(
         self,
         removed: Sequence[TableFile],
-        added: Iterable[tuple[memoryview, int]],
+        added: Iterable[Callable[[BinaryIO], int]],
         *,
         changes: bool,
     ) -> Commit:
@@ -145,7 +145,7 @@ class Table:
 
         Args:
             removed: files the table stops referring to; `sweep` deletes them.
-            added: bytes and number of rows of each new file.
+            added: for each new file what writes it, and returns its number of rows.
             changes: whether the rows differ, or are only arranged in another way.
 
         Raises:
@@ -153,9 +153,7 @@ class Table:
         """
         new: list[AddAction] = []
         try:
-            for data, rows in added:
-                new.append(self._write(data, rows, changes=changes))
-                del data  # before the next is made
+            new.extend(self._write(fill, changes=changes) for fill in added)
             # The log must not name a file before its bytes and its name are on the disk.
             with reaching(self.uri):
                 self._storage.settle()
@@ -212,13 +210,15 @@ class Table:
         )
         self._flush_log(0)
 
-    def _write(self, data: memoryview, rows: int, *, changes: bool) -> AddAction:
-        name = f"{_PREFIX}{uuid4()}-{zlib.crc32(data):08x}.parquet"
-        with reaching(self.uri):
-            self._storage.write(name, data)
+    def _write(self, fill: Callable[[BinaryIO], int], *, changes: bool) -> AddAction:
+        draft = f"{_PREFIX}{uuid4()}"
+        with reaching(self.uri), self._storage.begin(draft) as sink:
+            rows = fill(cast("BinaryIO", sink))
+            name = f"{draft}-{sink.crc:08x}.parquet"
+            sink.keep(name)
         # No smallest and largest values: an erased digest must not live on in the log.
-        stats = json.dumps({"numRecords": rows})
-        return AddAction(name, len(data), {}, time.time_ns() // 1_000_000, changes, stats)
+        stats, now = json.dumps({"numRecords": rows}), time.time_ns() // 1_000_000
+        return AddAction(name, sink.size, {}, now, changes, stats)
 
     def _verified(self, name: str, source: pa.NativeFile) -> pa.NativeFile:
         data = source.read_buffer()
