@@ -36,6 +36,7 @@ from features.pipeline import Observer
 
 if TYPE_CHECKING:
     from features.engine import Engine, open_engine
+    from features.selection import Selection
     from features.store import FeatureStore, Hit, Record
 
 __all__ = [
@@ -58,6 +59,7 @@ __all__ = [
     "Overloaded",
     "Preprocessing",
     "Record",
+    "Selection",
     "SpaceMismatch",
     "Stage",
     "StoreDamaged",
@@ -78,6 +80,7 @@ _LATE = {
     "FeatureStore": "store",
     "Hit": "store",
     "Record": "store",
+    "Selection": "selection",
 }
 
 

@@ -15,6 +15,7 @@ from features.coded import Coded
 from features.errors import FeatureError, StoreUnavailable, UnknownDigest
 from features.index import Int64, cosines
 from features.keys import EmbeddingSpace, Float32, Vectors, is_digest
+from features.selection import Selected, Selection
 from features.sync import ATTEMPTS, Synced
 from features.table import Conflict, TableFile
 from features.view import MirrorDamaged, View
@@ -76,7 +77,7 @@ class FeatureStore:
         self.space = space
         self._compact_after = compact_after_files
         self._synced = Synced(uri, index_dir, space, storage_options)
-        self._coded = Coded(index_dir)
+        self._coded, self._selected = Coded(index_dir), Selected()
 
     def __len__(self) -> int:
         return len(self._synced.current())
@@ -137,7 +138,7 @@ class FeatureStore:
         query: Float32,
         k: int,
         *,
-        among: Collection[str] | None = None,
+        among: Collection[str] | Selection | None = None,
         exclude: Collection[str] = (),
     ) -> list[Hit]:
         """Return the k nearest records, best first, those of equal score by digest.
@@ -147,7 +148,7 @@ class FeatureStore:
         Args:
             query: float32 (dim,), of any length.
             k: how many at most.
-            among: search only these digests; those that are not known are ignored.
+            among: only these digests, if known; many, to be searched again, as a `Selection`.
             exclude: leave these out.
         """
         query = np.ascontiguousarray(query, np.float32)
@@ -156,7 +157,7 @@ class FeatureStore:
         for _ in range(ATTEMPTS):
             view = self._synced.current()
             try:
-                rows = view.live if among is None else view.rows(among)
+                rows = view.live if among is None else self._selected.rows(view, among)
                 left_out = view.rows(exclude)
                 if k < 1 or not len(rows):
                     return []
@@ -205,8 +206,7 @@ class FeatureStore:
 
     def _records(self, digests: list[str], matrix: Float32) -> dict[str, Record]:
         dim = self.space.dim
-        rows = zip(digests, matrix, strict=True)
-        return {digest: Record(digest, row[:dim], row[dim:]) for digest, row in rows}
+        return {d: Record(d, row[:dim], row[dim:]) for d, row in zip(digests, matrix, strict=True)}
 
     def _read(self, digests: Sequence[str]) -> tuple[list[str], Float32]:
         """Return those that are known, each once, and their vectors: float32 (n, width)."""
@@ -295,6 +295,6 @@ class FeatureStore:
         return matrix
 
     def _unreadable(self) -> StoreUnavailable:
-        folder = str(self._synced.mirror.folder)
         hint = "Look at the disk under this folder; the records themselves are not there."
-        return StoreUnavailable(folder, "the index is damaged again and again", hint=hint)
+        where = str(self._synced.mirror.folder)
+        return StoreUnavailable(where, "the index is damaged again and again", hint=hint)

@@ -13,6 +13,7 @@ from benchmarks.speed.homes import digest_of, space
 from benchmarks.speed.vectors import Bool, Int64, Views
 from features.keys import EmbeddingSpace, Float32, Vectors
 from features.records import FILE_BYTES
+from features.selection import Selection
 from features.store import FeatureStore
 
 BUILT = "built.json"
@@ -95,7 +96,11 @@ class Searching:
             found.append([hit.digest for hit in hits])
         return {"seconds": took, "processor": worked, "found": found}
 
-    def _among(self, which: Which) -> set[str]:
+    def _among(self, which: Which) -> Selection:
+        """The selection of a filter, named as the product names it: as long as nothing changes."""
+        return Selection(tuple(which.items()), lambda: self._digests(which))
+
+    def _digests(self, which: Which) -> set[str]:
         views, numbers = Views(self._views, self._space.dim), np.arange(self._count)
         kept = allowed(which, numbers, views.images(self._count), len(views.stored))
         return {digest_of(number) for number in numbers[kept].tolist()}

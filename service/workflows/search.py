@@ -1,12 +1,14 @@
 """Similar images: filters first, hits joined with the catalog."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from features.embedder import Embedded
+from features.selection import Selection
 from service.catalog import Labelled
 from service.errors import InvalidRequest
 from service.product import Product, Upload
@@ -67,11 +69,11 @@ def _search(
     label: str | None,
     exclude: str | None = None,
 ) -> dict[str, Any]:
-    among = None
-    if dataset is not None or label is not None:
-        among = product.catalog.datasets.digests(workspace, dataset, label)
     hits = product.workspaces[workspace].store.search(
-        query, k, among=among, exclude=() if exclude is None else (exclude,)
+        query,
+        k,
+        among=_selection(product, workspace, dataset, label),
+        exclude=() if exclude is None else (exclude,),
     )
     known = product.catalog.datasets.describe(workspace, [h.digest for h in hits], dataset)
     return {
@@ -80,6 +82,18 @@ def _search(
             {"digest": h.digest, "score": h.score, **_described(known.get(h.digest))} for h in hits
         ],
     }
+
+
+def _selection(
+    product: Product, workspace: str, dataset: str | None, label: str | None
+) -> Collection[str] | Selection | None:
+    """What may be found; None is everything."""
+    if dataset is None and label is None:
+        return None
+    # Asked before the digests are: what is kept under a number is never older than that.
+    changes = product.catalog.database.changes()
+    digests = partial(product.catalog.datasets.digests, workspace, dataset, label)
+    return digests() if changes is None else Selection((changes, dataset, label), digests)
 
 
 def _described(entry: tuple[str, Labelled] | None) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from hypothesis.stateful import (
 from made_up import SPACE, made, name
 
 from features.keys import Float32
+from features.selection import Selection
 from features.store import FeatureStore, Hit
 
 Opener = Callable[..., FeatureStore]
@@ -87,8 +88,11 @@ class Machine(RuleBasedStateMachine):
         k=st.integers(0, 20),
         among=st.none() | st.sets(st.integers(0, 16)),
         exclude=st.sets(st.integers(0, 16), max_size=3),
+        named=st.booleans(),
     )
-    def search(self, seed: int, k: int, among: set[int] | None, exclude: set[int]) -> None:
+    def search(
+        self, seed: int, k: int, among: set[int] | None, exclude: set[int], *, named: bool
+    ) -> None:
         query = made(1, seed).embeddings[0]
         allowed = self.model.keys() if among is None else {name(n) for n in among}
         left = {
@@ -96,10 +100,12 @@ class Machine(RuleBasedStateMachine):
             for digest, vector in self.model.items()
             if digest in allowed and digest not in {name(n) for n in exclude}
         }
+        # Its name outlives every change of the store; what it stands for is found anew.
+        selection = Selection(frozenset(allowed), lambda: allowed) if named else allowed
         found = self.store.search(
             query,
             k,
-            among=None if among is None else allowed,
+            among=None if among is None else selection,
             exclude=[name(n) for n in exclude],
         )
         expected = brute_force(left, query, k)

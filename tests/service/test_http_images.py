@@ -93,6 +93,19 @@ def test_filters_narrow_before_the_nearest_are_taken(http: Http) -> None:
     refused(answer, 404, "dataset_not_found")
 
 
+def test_a_filter_follows_every_change_of_what_has_the_label(http: Http) -> None:
+    def labelled(label: str) -> set[str]:
+        return {h["digest"] for h in search(http, RED, k=20, label=label)}
+
+    before = labelled("green")
+    moved, erased, *_ = sorted(before)
+    labels = [{"digest": moved, "label": "blue"}]
+    http.put("/v1/datasets/colour/labels", json={"labels": labels})
+    assert (labelled("green"), labelled("blue")) == (before - {moved}, {moved})
+    http.delete(f"/v1/images/{erased}")
+    assert labelled("green") == before - {moved, erased}
+
+
 def test_the_query_itself_is_left_out_and_not_kept(http: Http) -> None:
     assert digest(KNOWN) not in [h["digest"] for h in search(http, KNOWN, k=1_000)]
     search(http, BLUE)
