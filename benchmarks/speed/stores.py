@@ -98,7 +98,8 @@ class Searching:
 
     def _among(self, which: Which) -> Selection:
         """The selection of a filter, named as the product names it: as long as nothing changes."""
-        return Selection(tuple(which.items()), lambda: self._digests(which))
+        digests = self._digests(which)
+        return Selection(tuple(which.items()), lambda: digests)
 
     def _digests(self, which: Which) -> set[str]:
         views, numbers = Views(self._views, self._space.dim), np.arange(self._count)
