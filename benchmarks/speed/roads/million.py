@@ -155,7 +155,7 @@ def _filters(run: Million, programs: dict[str, Ask]) -> None:
             target = {"target": 0.98} if program == OURS else {}
             run.tell(f"{program}: recall@{K} among {name}", [found], "", **target)
             run.tell(f"{program}: time among {name}", [MS * median(answer["seconds"])], "ms")
-            run.tell(f"{program}: the first time", [MS * answer["seconds"][0]], "ms")
+            run.tell(f"{program}: the first time among {name}", [MS * answer["seconds"][0]], "ms")
 
 
 def _tell_changes(run: Million, found: dict[str, float]) -> None:
