@@ -2,28 +2,17 @@
 
 import json
 import sqlite3
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
+from cli_runner import Run, runner
 from live_server import Server, free_port, picture
-from typer.testing import CliRunner, Result
-
-from service.cli import app
-
-Run = Callable[..., Result]
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """Runs a command on a home folder, as if in a pipe."""
-    environment = {"PENULTIMATE_HOME": str(tmp_path / "home"), "PENULTIMATE_BACKBONE": "toy"}
-
-    def command(*words: str | Path, **more: str) -> Result:
-        return CliRunner().invoke(app, [str(w) for w in words], env={**environment, **more})
-
-    return command
+    return runner(tmp_path / "home")
 
 
 @pytest.fixture

@@ -1,0 +1,163 @@
+"""What every command has in common, and how real processes begin and end."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli_runner import Run
+from live_server import Server, free_port, picture
+
+from service.client import Client
+from service.local import local_client
+from service.settings import Settings
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("predict",),
+        ("predict", "x.png", "--evidence", "21"),
+        ("search", "x.png", "-k", "0"),
+        ("learn", "h"),
+        ("learn", "h", "f", "--task", "guess"),
+        ("heads", "promote", "h"),
+        ("heads", "promote", "h@latest"),
+        ("serve", "--port", "70000"),
+        ("nonsense",),
+        ("heads", "list", "--nonsense"),
+    ],
+)
+def test_what_cannot_be_meant_is_a_usage_error(run: Run, words: tuple[str, ...]) -> None:
+    assert run(*words).exit_code == 2
+
+
+def test_settings_that_cannot_be_are_refused_by_their_name(run: Run) -> None:
+    result = run("heads", "list", PENULTIMATE_MAX_BATCH="many")
+
+    assert result.exit_code == 1
+    assert "PENULTIMATE_MAX_BATCH" in result.stderr
+
+
+def test_a_server_that_is_not_there_is_refused_wherever_it_is_named(run: Run) -> None:
+    for words in (
+        ("--server", "http://127.0.0.1:1", "heads", "list"),
+        ("heads", "list", "--server", "http://127.0.0.1:1"),
+    ):
+        result = run(*words)
+        assert result.exit_code == 1
+        assert "No usable answer from http://127.0.0.1:1" in result.stderr
+    by_variable = run("heads", "list", PENULTIMATE_SERVER="http://127.0.0.1:1")
+    assert by_variable.exit_code == 1
+
+
+def shell(*words: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "service.cli", *map(str, words)],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_help_and_version_import_nothing_heavy() -> None:
+    heavy = (
+        "('torch', 'openvino', 'lightgbm', 'deltalake', 'numpy', 'httpx', 'fastapi', 'pydantic')"
+    )
+    code = f"import sys, service.cli\nprint([m for m in {heavy} if m in sys.modules])\n"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert found.stdout.strip() == "[]"
+    assert shell("--version").stdout.startswith("penultimate ")
+
+
+def test_a_taken_port_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        home = {"PENULTIMATE_HOME": str(tmp_path), "PENULTIMATE_BACKBONE": "toy"}
+        result = shell("serve", "--port", str(port), **home)
+
+    assert result.returncode == 1
+    assert "somebody listens there already" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_interrupting_a_learn_cancels_its_job(tmp_path: Path) -> None:
+    for colour in ("red", "green"):
+        (tmp_path / "many" / colour).mkdir(parents=True)
+        for i in range(250):
+            (tmp_path / "many" / colour / f"{i}.png").write_bytes(picture(colour, i, side=16))
+    home = {"PENULTIMATE_HOME": str(tmp_path / "home"), "PENULTIMATE_BACKBONE": "toy"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "service.cli", "learn", "h", tmp_path / "many"],
+        env={**os.environ, **home},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    settings = Settings(backbone="toy", home=tmp_path / "home", log_level="error")
+    assert process.stderr is not None
+    while "added" not in process.stderr.readline():
+        assert process.poll() is None
+    with local_client(settings) as client:
+        while not client.jobs()["jobs"]:
+            time.sleep(0.02)
+        os.kill(process.pid, signal.SIGINT)
+        said = process.communicate(timeout=60)[1]
+
+        assert process.returncode != 0
+        assert "Cancelled" in said
+        assert "Traceback" not in said
+        assert [j["state"] for j in client.jobs()["jobs"]] == ["cancelled"]
+
+
+@pytest.mark.server
+def test_every_verb_works_on_a_server_too(tmp_path: Path, folder: Path, run: Run) -> None:
+    server = Server(tmp_path / "home", free_port())
+    server.home.mkdir()
+    try:
+        server.start()
+        at = ("--server", server.url)
+        taught = run("learn", "colour", folder, *at)
+        assert taught.exit_code == 0, taught.output
+        assert run(*at, "predict", folder / "red" / "00.png").stdout.split()[-4:-2] == [
+            "colour@1",
+            "red",
+        ]
+        with Client(server.url) as client:
+            assert json.loads(run("heads", "list", "--json", *at).stdout) == client.heads()
+        assert run("doctor", *at).exit_code == 0
+        assert run("heads", "list").exit_code == 0
+        log = server.log()
+        assert server.url in log
+        assert "/docs" in log
+    finally:
+        server.kill()
+
+
+@pytest.mark.server
+def test_interrupting_a_server_ends_it_without_a_traceback(tmp_path: Path) -> None:
+    server = Server(tmp_path / "home", free_port())
+    server.home.mkdir()
+    try:
+        server.start()
+        assert server.process is not None
+        process: subprocess.Popen[Any] = server.process
+        os.killpg(process.pid, 2)
+        begun = time.monotonic()
+        process.wait(30)
+        assert time.monotonic() - begun < 20
+        assert "Traceback" not in server.log()
+    finally:
+        server.kill()
