@@ -189,8 +189,8 @@ def _matrix(column: pa.Array, width: int) -> Float32:
     if column.type.value_type != pa.float32():
         raise Malformed(f"vectors are {column.type}, not lists of float32")
     values = column.flatten()
-    lengths = np.diff(np.from_dlpack(column.offsets))
-    if column.null_count or values.null_count or (lengths != width).any():
+    lengths = column.value_lengths()
+    if column.null_count or values.null_count or (np.from_dlpack(lengths) != width).any():
         raise Malformed(f"a vector has not the {width} numbers it should have")
     return np.from_dlpack(values).reshape(len(column), width).view(np.float32)
 
