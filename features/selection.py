@@ -42,12 +42,10 @@ class Selected:
         """Return the rows of those that the view knows, ascending: int64 (n,)."""
         if not isinstance(among, Selection):
             return view.rows(among)
-        with self._lock:
-            state, bits = self._kept.get(among.name, (None, None))
-            if state is view.state and bits is not None:
-                self._kept.move_to_end(among.name)
-                is_in = np.unpackbits(bits, count=view.state.rows).view(np.bool_)
-                return np.flatnonzero(is_in)
+        bits = self._bits(among.name, view.state)
+        if bits is not None:
+            is_in = np.unpackbits(bits, count=view.state.rows).view(np.bool_)
+            return np.flatnonzero(is_in)
         rows = view.rows(among.digests())
         is_in = np.zeros(view.state.rows, np.bool_)
         is_in[rows] = True
@@ -57,3 +55,12 @@ class Selected:
             if len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
         return rows
+
+    def _bits(self, name: Hashable, state: State) -> UInt8 | None:
+        """Return which rows these are, one bit for each, if they were found in this very state."""
+        with self._lock:
+            found_in, bits = self._kept.get(name, (None, None))
+            if found_in is not state:
+                return None
+            self._kept.move_to_end(name)
+            return bits

@@ -9,6 +9,7 @@ import torch
 from embedding import Notes, Watched
 from engines import folders, open_cpu, random_weights
 from made_up import SPACE
+from small_networks import fresh
 
 from features.embedder import Embedder
 from features.store import FeatureStore
@@ -106,3 +107,11 @@ def elsewhere() -> Iterator[ThreadPoolExecutor]:
     """Threads to call from."""
     with ThreadPoolExecutor(16) as pool:
         yield pool
+
+
+@pytest.fixture(scope="module")
+def resnet_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of a small network's weights."""
+    file = tmp_path_factory.mktemp("weights") / "resnet.pth"
+    torch.save(fresh("test_resnet").state_dict(), file)
+    return file

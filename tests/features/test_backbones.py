@@ -2,7 +2,6 @@
 
 import importlib.util
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,6 @@ from small_networks import (
     difference,
     noise,
     normalised,
-    one_thread,
-    resnet_in,
     timm,
     torchvision,
 )
@@ -27,16 +24,7 @@ from features.backbones import Backbone, TorchEngine, load
 from features.keys import EmbeddingSpace, Preprocessing, Stage
 from features.weights import locate
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    with one_thread():
-        yield
-
-
-@pytest.fixture(scope="module")
-def resnet_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return resnet_in(tmp_path_factory.mktemp("weights"))
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

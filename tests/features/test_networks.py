@@ -1,11 +1,11 @@
 """Networks of every family, taken apart at the right places."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from small_networks import difference, noise, one_thread, resnet_in, timm, torchvision
+from small_networks import difference, noise, timm, torchvision
 from torch import Tensor, nn
 
 from features import backbones, networks
@@ -15,16 +15,7 @@ from features.keys import Preprocessing, Stage
 from features.networks import Network
 from features.weights import locate
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    with one_thread():
-        yield
-
-
-@pytest.fixture(scope="module")
-def resnet_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return resnet_in(tmp_path_factory.mktemp("weights"))
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.mark.parametrize(

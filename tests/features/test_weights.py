@@ -4,7 +4,7 @@ import hashlib
 import importlib.util
 import os
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,6 @@ from small_networks import (
     LITE0,
     fresh,
     noise,
-    one_thread,
-    resnet_in,
     timm,
     torchvision,
 )
@@ -28,16 +26,7 @@ from features.backbones import load
 from features.errors import BackboneUnavailable
 from features.weights import locate
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    with one_thread():
-        yield
-
-
-@pytest.fixture(scope="module")
-def resnet_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return resnet_in(tmp_path_factory.mktemp("weights"))
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_a_packaged_backbone_is_found_and_hashed_without_torch() -> None:

@@ -1,8 +1,5 @@
 """Networks with weights of no meaning, and how far vectors lie apart. Loads torch."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,15 +14,6 @@ EXACT = 1e-5
 
 timm: Any = networks.timm  # type: ignore[attr-defined]
 torchvision: Any = networks.torchvision
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Threads of torch that fight for busy cores make these small networks ten times slower."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def noise(size: int, n: int = 2, seed: int = 0) -> UInt8:
@@ -47,13 +35,6 @@ def fresh(name: str, **options: Any) -> nn.Module:
             part.running_mean.normal_(0, 0.1)  # type: ignore[union-attr]
             part.running_var.uniform_(0.5, 1.5)  # type: ignore[union-attr]
     return net.eval()
-
-
-def resnet_in(folder: Path) -> Path:
-    """A file of a small network's weights."""
-    file = folder / "resnet.pth"
-    torch.save(fresh("test_resnet").state_dict(), file)
-    return file
 
 
 def normalised(pixels: UInt8, mean: float = 0.5, std: float = 0.5) -> Tensor:
