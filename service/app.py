@@ -13,6 +13,7 @@ import bentoml
 import structlog
 from _bentoml_sdk import Service
 
+from service.control import take_no_commands
 from service.leash import die_with_parent, name_as_parent
 from service.memory import give_back
 from service.names import PROBES
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("app")
 
-name_as_parent()
+if name_as_parent():
+    take_no_commands()
 settings = Settings()
 
 SWITCH_S = 0.002

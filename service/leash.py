@@ -10,9 +10,14 @@ SERVER_PID = "SERVER_PID_OF_PENULTIMATE"
 """Environment variable by which workers know the process that started them."""
 
 
-def name_as_parent() -> None:
-    """Lets the processes that this one starts know it, unless one further up has done so."""
-    os.environ.setdefault(SERVER_PID, str(os.getpid()))
+def name_as_parent() -> bool:
+    """Lets the processes that this one starts know it, unless one further up has done so.
+
+    Returns:
+        Whether this process is the one that starts the others.
+    """
+    own = str(os.getpid())
+    return os.environ.setdefault(SERVER_PID, own) == own
 
 
 def die_with_parent() -> None:

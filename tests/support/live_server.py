@@ -44,7 +44,6 @@ class Server:
             "PENULTIMATE_HOME": str(self.home),
             "PENULTIMATE_BACKBONE": self.backbone,
         }
-        begun = time.monotonic()
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "service.cli", "serve"),
@@ -55,6 +54,12 @@ class Server:
             stdout=subprocess.DEVNULL,
             stderr=(self.home.parent / f"server-{self.port}.log").open("ab"),
         )
+        return self.wait()
+
+    def wait(self) -> float:
+        """Waits until the process that runs is ready; returns the seconds it took."""
+        assert self.process
+        begun = time.monotonic()
         while time.monotonic() - begun < READY_WITHIN_S:
             assert self.process.poll() is None, self.log()
             try:
