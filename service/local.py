@@ -4,6 +4,7 @@ So the command line has one road, over a client, whether or not a server runs; o
 requests differs. Knows no verb.
 """
 
+from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from threading import Lock
 
@@ -21,6 +22,9 @@ from service.wiring import build
 
 ACCEPTED = 202
 """What is answered where a job was queued."""
+
+CHUNK_BYTES = 2**20
+"""How much of a body is handed over at once."""
 
 
 def local_client(settings: Settings, workspace: str = DEFAULT_WORKSPACE) -> Client:
@@ -75,6 +79,8 @@ class LocalTransport(httpx.BaseTransport):
         self._opened.close()
 
     async def _answer(self, request: httpx.Request) -> httpx.Response:
+        assert isinstance(request.stream, httpx.AsyncByteStream)  # noqa: S101 - as all of httpx's are
+        request.stream = _Gathered(request.stream)
         response = await self._application.handle_async_request(request)
         body = await response.aread()
         return httpx.Response(response.status_code, headers=response.headers, content=body)
@@ -90,3 +96,20 @@ class LocalTransport(httpx.BaseTransport):
             if self._supervisor is not None:
                 self._supervisor.stop()
                 self._supervisor = None
+
+
+class _Gathered(httpx.AsyncByteStream):
+    """A body in large pieces: httpx makes three small ones of each part of a form."""
+
+    def __init__(self, body: httpx.AsyncByteStream) -> None:
+        self._body = body
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        held, size_bytes = list[bytes](), 0
+        async for piece in self._body:
+            held.append(piece)
+            size_bytes += len(piece)
+            if size_bytes >= CHUNK_BYTES:
+                yield b"".join(held)
+                held, size_bytes = [], 0
+        yield b"".join(held)

@@ -80,6 +80,15 @@ def test_a_server_that_stays_busy_is_an_error_in_the_end(monkeypatch: pytest.Mon
     assert slept == [0.0, 20.0]  # 20 s more would be too long
 
 
+def test_a_column_that_says_nothing_of_any_image_is_not_sent() -> None:
+    handler, asked = answering(httpx.Response(200, json={}))
+
+    client_of(handler).ingest("d", [b"1", b"2"], ["a", None], groups=["", None], splits=None)
+
+    form = asked[0].read()
+    assert [form.count(name) for name in (b'"labels"', b'"groups"', b'"splits"')] == [2, 0, 0]
+
+
 def test_an_open_file_is_sent_whole_again_after_a_pause() -> None:
     handler, asked = answering(busy(), httpx.Response(200, json={}))
 

@@ -1,5 +1,6 @@
 """The home folder without a server: the same application, a trainer only where one is needed."""
 
+import asyncio
 import subprocess
 import threading
 from pathlib import Path
@@ -98,3 +99,18 @@ def test_a_home_that_cannot_be_opened_says_so_and_leaves_nothing_running(
     with pytest.raises(TypeError):
         local_client(settings)
     assert threading.active_count() <= before + 1  # the toy's threads may take a moment
+
+
+def test_a_form_of_many_parts_arrives_in_large_pieces_and_whole() -> None:
+    files = [("images", (f"{i}.png", bytes([i]) * 20_000)) for i in range(200)]
+    request = httpx.Request("POST", "http://local", data={"labels": ["a"] * 200}, files=files)
+    assert isinstance(request.stream, httpx.AsyncByteStream)
+
+    async def pieces() -> list[bytes]:
+        return [piece async for piece in local._Gathered(request.stream)]
+
+    arrived = asyncio.run(pieces())
+    assert b"".join(arrived) == request.read()
+    sizes = [len(piece) for piece in arrived]
+    assert min(sizes[:-1]) >= local.CHUNK_BYTES
+    assert max(sizes) < local.CHUNK_BYTES + 2**17

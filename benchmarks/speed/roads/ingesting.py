@@ -93,14 +93,13 @@ def run(home: Path, folder: Path, *, killed_after_s: float | None = None) -> Ing
             stderr=subprocess.DEVNULL,
         )
     try:
-        while process.poll() is None:
+        while not _ended(process, LOOK_EVERY_S):
             passed = time.monotonic() - begun
             held = process.memory_info()
             memory.append((passed, (held.rss - held.shared) / 2**20))
             if killed_after_s is not None and passed > killed_after_s:
                 process.kill()
                 break
-            time.sleep(LOOK_EVERY_S)
     finally:
         with suppress(psutil.NoSuchProcess):
             process.kill()
@@ -110,6 +109,15 @@ def run(home: Path, folder: Path, *, killed_after_s: float | None = None) -> Ing
         raise SystemExit(f"penultimate ingest has failed with {process.returncode}.")
     busy_s = _used_by_children_s() - used_before
     return Ingest(seconds, busy_s, memory, json.loads(printed.read_bytes() or b"{}"))
+
+
+def _ended(process: psutil.Popen, within_s: float) -> bool:
+    """Whether it ends within that time; told at once when it does."""
+    try:
+        process.wait(within_s)
+    except psutil.TimeoutExpired:
+        return False
+    return True
 
 
 def _used_by_children_s() -> float:
