@@ -1,6 +1,6 @@
 """Everything that a client may be told no for. Knows nothing of how requests are sent.
 
-PenultimateError                status, code, title, detail, hint, problems, answer
+PenultimateError                type, title, status, detail, code, hint, problems, answer
 ├── ServerUnreachable           nobody answers at the address, or not in our language
 ├── JobFailed                   a job that was waited for failed or was cancelled; job has it whole
 ├── StillRunning                a job that was waited for takes longer than was allowed
@@ -43,6 +43,7 @@ class PenultimateError(Exception):
         self.hint = hint
         self.problems = [dict(p) for p in problems]
         self.answer = None if answer is None else dict(answer)
+        self.type = str((answer or {}).get("type", "about:blank"))
 
     @classmethod
     def from_problem(cls, body: Mapping[str, Any]) -> Self:

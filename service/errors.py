@@ -18,6 +18,9 @@ ServiceError                    detail, hint, problems
 from collections.abc import Sequence
 from typing import Any
 
+MAX_NAMED = 100
+"""Of several things that are wrong, how many a refusal names."""
+
 
 class ServiceError(Exception):
     """Base of the service's refusals.
@@ -56,6 +59,20 @@ class InvalidRequest(ServiceError):
 
     code = "invalid_request"
 
+    @classmethod
+    def all_of(cls, refusals: Sequence["InvalidRequest"]) -> "InvalidRequest":
+        """One refusal that names each of several, and as many of them as can be read."""
+        if len(refusals) == 1:
+            return refusals[0]
+        said = list(dict.fromkeys((r.detail, r.hint) for r in refusals))[:MAX_NAMED]
+        details, hints = zip(*said, strict=True)
+        more = len(refusals) - len(said)
+        return cls(
+            " ".join([*details, *([f"And {more} more."] if more else [])]),
+            hint=" ".join(dict.fromkeys(hints)),
+            problems=[{"code": cls.code, "detail": detail} for detail in details],
+        )
+
 
 class NotFound(ServiceError):
     """A thing that the workspace does not have.
@@ -63,10 +80,22 @@ class NotFound(ServiceError):
     Args:
         what: `dataset`, `head`, `version`, `alias`, `job`, `image` or `key`.
         which: its name.
+        others: those that it has not either.
     """
 
-    def __init__(self, what: str, which: str, *, hint: str = "") -> None:
-        super().__init__(f"There is no {what} '{which}'.", hint=hint)
+    def __init__(
+        self, what: str, which: str, *, hint: str = "", others: Sequence[str] = ()
+    ) -> None:
+        more = f" and {len(others)} more" if others else ""
+        named = [which, *others][:MAX_NAMED] if others else []
+        super().__init__(
+            f"There is no {what} '{which}'{more}.",
+            hint=hint,
+            problems=[
+                {"code": f"{what}_not_found", "detail": f"There is no {what} '{name}'."}
+                for name in named
+            ],
+        )
         self.what = what
         self.which = which
         self.code = f"{what}_not_found"

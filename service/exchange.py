@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import httpx
 
-from service.client_errors import PenultimateError, ServerUnreachable
+from service.client_errors import FolderUnusable, PenultimateError, ServerUnreachable
 
 Answer = dict[str, Any]
 """An HTTP answer as it came."""
@@ -157,6 +157,7 @@ def files_of(name: str, images: Images) -> list[tuple[str, tuple[str, bytes | IO
 
     Raises:
         ValueError: there is no image.
+        FolderUnusable: one is a folder.
         OSError: a file cannot be read.
     """
     single = isinstance(images, str | os.PathLike | bytes | NamedImage) or hasattr(images, "read")
@@ -176,6 +177,9 @@ def _file(image: Image | NamedImage, default: str) -> tuple[str, bytes | IO[byte
         return default, image
     if isinstance(image, str | os.PathLike):
         path = Path(image)
+        if path.is_dir():
+            hint = "`ingest_folder` takes a folder; other methods take the files in it."
+            raise FolderUnusable(f"'{path}' is a folder, not an image.", hint=hint)
         return _file(NamedImage(path.name, path.read_bytes()), default)
     given = getattr(image, "name", None)
     return Path(given).name if isinstance(given, str) else default, image

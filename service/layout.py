@@ -20,6 +20,9 @@ TABLES = ("groups.csv", "split.csv", LABELS_FILE)
 SIDECARS = {*TABLES, "meta.csv", "Thumbs.db", "desktop.ini"}
 """Files that lie beside images and are none."""
 
+NOTES = {".csv", ".doc", ".docx", ".htm", ".html", ".json", ".md", ".pdf", ".rtf", ".tsv", ".txt"}
+"""How names of files end that people put beside images, and that are none."""
+
 COLUMNS = ("label", "group", "split")
 
 Rows = dict[str, dict[str, str]]
@@ -86,7 +89,7 @@ def arrange(names: Sequence[str], tables: Mapping[str, Rows]) -> dict[str, Said]
             raise ArchiveRejected(
                 f"{table} speaks of '{next(iter(said))[:100]}', but of no file in the archive.",
                 hint=f"Its paths must be those below the classes' folder, as in "
-                f"'{PurePosixPath(candidates[0]).relative_to(root)}'.",
+                f"'{_below(candidates[0], root)}'.",
             )
     return {name: _said(name, root, row) for name, row in rows.items()}
 
@@ -127,8 +130,10 @@ def _root(names: Sequence[str], beside_tables: Sequence[str]) -> PurePosixPath:
         folder = PurePosixPath(place)
         if all(folder in PurePosixPath(n).parents for n in names):
             return folder
-    parts = [PurePosixPath(n).parts for n in names]
-    if all(len(p) > 2 for p in parts) and len({p[0] for p in parts}) == 1:  # noqa: PLR2004 - root, class, file
+    # A note beside the class folders says nothing of what is a class.
+    parts = [PurePosixPath(n).parts for n in names if PurePosixPath(n).suffix.lower() not in NOTES]
+    nested = all(len(p) > 2 for p in parts)  # noqa: PLR2004 - root, class, file
+    if nested and len({p[0] for p in parts}) == 1:
         return PurePosixPath(parts[0][0])
     return PurePosixPath()
 
@@ -140,9 +145,15 @@ def _keys(name: str, *folders: PurePosixPath) -> list[str]:
 
 
 def _said(name: str, root: PurePosixPath, row: Mapping[str, str]) -> Said:
-    inside = PurePosixPath(name).relative_to(root)
+    inside = _below(name, root)
     folder = inside.parts[0] if len(inside.parts) > 1 else None
     return Said(str(inside), row.get("label") or folder, row.get("group"), row.get("split"))
+
+
+def _below(name: str, root: PurePosixPath) -> PurePosixPath:
+    """A name from the classes' folder on; whole where it lies outside, as a note may."""
+    path = PurePosixPath(name)
+    return path.relative_to(root) if root in path.parents else path
 
 
 def _hidden(name: str) -> bool:

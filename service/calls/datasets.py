@@ -80,8 +80,13 @@ def ingest(
         groups: what ties images together, a patient for one.
         splits: `train`, `test` or None for each.
         archive: a zip or tar in folder-per-class layout, in place of `images`.
+
+    Raises:
+        ValueError: both images and an archive are given.
     """
     if archive is not None:
+        if not isinstance(images, Sequence) or images:
+            raise ValueError("give images or an archive, not both")
         path = path_of("/v1/datasets/{}/images", dataset)
         return ask(Call("POST", path, files=files_of("archive", archive)))
     return ask(ingest_call(dataset, images, labels, groups, splits))

@@ -29,15 +29,20 @@ def predict(
 
     Args:
         images: what to look at.
-        heads: `name`, `name@3` or `name@alias`; None asks the champion of every head.
+        heads: `name`, `name@3` or `name@alias`; none asks the champion of every head.
         digests: known images, in place of `images`.
         evidence: how many of the nearest labelled images to name, 0 to 20.
         remember: whether the vectors may be kept.
         explain: whether each answer comes with a heat map that adds up to its score; of at most 8
             images and 8 heads, and of images alone, not of digests.
+
+    Raises:
+        ValueError: both images and digests are given.
     """
     asked = [heads] if isinstance(heads, str) else heads
     if digests:
+        if not isinstance(images, Sequence) or images:
+            raise ValueError("give images or digests, not both")
         body: dict[str, Any] = {"digests": list(digests), "heads": asked, "evidence": evidence}
         if explain:
             body["explain"] = True  # refused by the server, with its reason

@@ -13,13 +13,14 @@ from service.catalog.heads import Heads
 from service.catalog.job import FINISHED, Job
 from service.catalog.jobs import Jobs
 from service.catalog.keys import Key, Keys
-from service.catalog.labels import Labelled
+from service.catalog.labels import NO_GROUP, Labelled
 from service.catalog.spaces import Spaces
 from service.catalog.tables import erasures, workspaces
 
 __all__ = [
     "CHAMPION",
     "FINISHED",
+    "NO_GROUP",
     "SYSTEM",
     "AliasMove",
     "Audit",

@@ -32,6 +32,9 @@ class Labelled:
     filename: str | None = None
 
 
+NO_GROUP = ""
+"""In place of a group: whichever an image has is taken away, where None would leave it."""
+
 NO_ROW = 0
 """Stands for the row of an image that is not in the table yet; those that are count from 1."""
 
@@ -101,7 +104,7 @@ def _merged(old: Labelled, new: Labelled) -> Labelled:
     return Labelled(
         digest=old.digest,
         label=new.label,
-        group=old.group if new.group is None else new.group,
+        group=old.group if new.group is None else new.group or None,
         split=old.split if new.split is None else new.split,
         filename=old.filename or new.filename,
     )

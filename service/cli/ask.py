@@ -69,8 +69,10 @@ def predict(  # noqa: PLR0913 - each is an option of the command
         answer: dict[str, Any] = {"space": None, "results": []}
         with show.bar("Looking at images") as update:
             for part in client.stream(_questions(files, question)):
-                answer["space"] = part["space"] or answer["space"]
-                answer["results"] += part["results"]
+                # A refusal has more to say than its results, where it is all that came.
+                earlier, space = answer["results"], part["space"] or answer["space"]
+                answer = {**(answer if earlier else part), "space": space}
+                answer["results"] = earlier + part["results"]
                 update(len(answer["results"]), len(files), "Looking at images")
     if as_json:
         print_json(answer)

@@ -125,15 +125,17 @@ def _uploads(form: Form, settings: Settings) -> Iterator[LabelledUpload]:
 
 def _parallel(form: Form, settings: Settings) -> Iterator[LabelledUpload]:
     uploads = form.uploads("images", at_most=settings.max_images_per_ingest)
-    columns: list[list[str]] = []
-    for name in PARALLEL:
-        values = form.texts(name) or [""] * len(uploads)
-        if len(values) != len(uploads):
-            raise InvalidRequest(
-                f"{len(uploads)} images but {len(values)} {name}.",
-                hint=f"Send one of {name} for each image, in the same order, or none at all.",
-            )
-        columns.append(values)
+    columns = [form.texts(name) or [""] * len(uploads) for name in PARALLEL]
+    refused = [
+        InvalidRequest(
+            f"{len(uploads)} images but {len(values)} {name}.",
+            hint=f"Send one of {name} for each image, in the same order, or none at all.",
+        )
+        for name, values in zip(PARALLEL, columns, strict=True)
+        if len(values) != len(uploads)
+    ]
+    if refused:
+        raise InvalidRequest.all_of(refused)
     return (
         LabelledUpload(u.filename, u.data, label, group, split)
         for u, label, group, split in zip(uploads, *columns, strict=True)

@@ -1,8 +1,8 @@
 """Reading what clients send: multipart with limits, JSON against a schema. Knows no routes."""
 
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import IO, Any, TypeVar
 
 import orjson
@@ -12,7 +12,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 
-from service.errors import InvalidRequest, RequestTooLarge
+from service.errors import InvalidRequest, RequestTooLarge, ServiceError
 from service.http.parts import read_parts
 from service.product import Upload
 
@@ -22,6 +22,9 @@ MAX_FIELDS = 50_000
 """Text fields of one form: three for each image of the largest ingest, with room."""
 
 WHOLE = re.compile(r"[0-9]{1,9}")
+
+TOO_MANY = "Too many "
+"""How Starlette's readers and ours begin when there are more parts than they were told to take."""
 
 TRUTHS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
@@ -69,6 +72,23 @@ class Form:
     def __init__(self, data: FormData, query: Any) -> None:  # noqa: ANN401 - Starlette's multi-dict
         self._data = data
         self._query = query
+        self._refused: list[InvalidRequest] | None = None
+
+    @contextmanager
+    def checking(self) -> Iterator[None]:
+        """What is wrong with fields that are read in this block is said at its end, all of it.
+
+        Raises:
+            InvalidRequest: a field is not what it must be; each of them is named.
+        """
+        refused: list[InvalidRequest] = []
+        self._refused = refused
+        try:
+            yield
+        finally:
+            self._refused = None
+        if refused:
+            raise InvalidRequest.all_of(refused)
 
     def uploads(self, name: str, *, at_most: int) -> list[Upload]:
         """The files of a field, at least one.
@@ -79,7 +99,7 @@ class Form:
         """
         files = self.files(name)
         if not files:
-            raise InvalidRequest(
+            self._refuse(
                 f"The form has no file in the field '{name}'.",
                 hint=f"Send multipart/form-data, as curl does with -F {name}=@picture.jpg.",
             )
@@ -95,9 +115,7 @@ class Form:
         parts = self._data.getlist(name)
         files = [p for p in parts if isinstance(p, UploadFile)]
         if len(files) < len(parts):
-            raise InvalidRequest(
-                f"The field '{name}' must hold files.", hint="Give each a filename."
-            )
+            self._refuse(f"The field '{name}' must hold files.", hint="Give each a filename.")
         return files
 
     def file(self, name: str) -> IO[bytes] | None:
@@ -123,10 +141,11 @@ class Form:
         if text is None:
             return default
         if not (WHOLE.fullmatch(text) and low <= int(text) <= high):
-            raise InvalidRequest(
+            self._refuse(
                 f"{name} must be a whole number from {low} to {high}, not '{text[:40]}'.",
                 hint="Change it or leave it out.",
             )
+            return default
         return int(text)
 
     def truth(self, name: str, *, default: bool) -> bool:
@@ -135,8 +154,14 @@ class Form:
         if text is None:
             return default
         if text.lower() not in TRUTHS:
-            raise InvalidRequest(f"{name} must be true or false.", hint="Change it.")
-        return TRUTHS[text.lower()]
+            self._refuse(f"{name} must be true or false.", hint="Change it or leave it out.")
+        return TRUTHS.get(text.lower(), default)
+
+    def _refuse(self, detail: str, *, hint: str) -> None:
+        refusal = InvalidRequest(detail, hint=hint)
+        if self._refused is None:
+            raise refusal
+        self._refused.append(refusal)
 
 
 @asynccontextmanager
@@ -144,7 +169,8 @@ async def read_form(request: Request, *, max_files: int) -> AsyncIterator[Form]:
     """Reads a multipart form of any size; its files are closed at the end of the block.
 
     Raises:
-        InvalidRequest: the body is no such form, or has too many parts.
+        InvalidRequest: the body is no such form.
+        RequestTooLarge: it has too many parts.
     """
     _check_is_form(request)
     try:
@@ -175,8 +201,15 @@ def _check_is_form(request: Request) -> None:
         )
 
 
-def _unreadable(reason: str, max_files: int) -> InvalidRequest:
-    return InvalidRequest(f"The form cannot be read: {reason}", hint=f"At most {max_files} files.")
+def _unreadable(reason: str, max_files: int) -> ServiceError:
+    if reason.startswith(TOO_MANY):
+        return RequestTooLarge(
+            f"More than {max_files} files, or {MAX_FIELDS} texts, in one form.",
+            hint="Send them in several requests.",
+        )
+    return InvalidRequest(
+        f"The form cannot be read: {reason}", hint="Send multipart/form-data, as curl does with -F."
+    )
 
 
 def _kind(request: Request) -> str:

@@ -46,17 +46,18 @@ async def predict_images(request: Request, who: Reader, turn: Answering) -> Resp
                 product,
                 who.workspace,
                 query.digests,
-                query.heads,
+                query.heads or None,
                 evidence=query.evidence,
                 as_json=True,
             )
         )
     form = await read_small_form(request, max_files=schemas.MAX_IMAGES)
-    uploads = form.uploads("images", at_most=schemas.MAX_IMAGES)
-    heads = form.texts("heads")
-    evidence = form.whole("evidence", 0, low=0, high=schemas.MAX_EVIDENCE)
-    remember = form.truth("remember", default=True)
-    explain = form.truth("explain", default=False)
+    with form.checking():
+        uploads = form.uploads("images", at_most=schemas.MAX_IMAGES)
+        heads = form.texts("heads")
+        evidence = form.whole("evidence", 0, low=0, high=schemas.MAX_EVIDENCE)
+        remember = form.truth("remember", default=True)
+        explain = form.truth("explain", default=False)
     if not (evidence or explain):
         found = predict.predict_now(product, who.workspace, uploads, heads)
         if found is not None:
@@ -113,13 +114,16 @@ async def search_images(request: Request, who: Reader, turn: Answering) -> Respo
         query = await read_json(request, schemas.SearchQuery)
         return answer(await turn.run(_search_json, product, who.workspace, query))
     form = await read_small_form(request, max_files=1)
-    upload = form.uploads("image", at_most=1)[0]
-    filters: dict[str, Any] = {
-        "k": form.whole("k", 10, low=1, high=schemas.MAX_HITS),
-        "dataset": form.text("dataset"),
-        "label": form.text("label"),
-    }
-    return answer(await turn.run(search.search_image, product, who.workspace, upload, **filters))
+    with form.checking():
+        uploads = form.uploads("image", at_most=1)
+        filters: dict[str, Any] = {
+            "k": form.whole("k", 10, low=1, high=schemas.MAX_HITS),
+            "dataset": form.text("dataset"),
+            "label": form.text("label"),
+        }
+    return answer(
+        await turn.run(search.search_image, product, who.workspace, uploads[0], **filters)
+    )
 
 
 @router.delete("/images/{digest}")

@@ -2,7 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+
+from service.errors import InvalidRequest
+from service.names import check_name
 
 MAX_IMAGES = 64
 MAX_HEADS = 10_000
@@ -51,7 +54,10 @@ class SearchQuery(Asked):
 
 
 class LabelEntry(Asked):
-    """One image's label and group; null leaves the group as it is and makes the label unknown."""
+    """One image's label and group; null makes the label unknown and leaves the group as it is.
+
+    An empty group takes the group away.
+    """
 
     digest: str
     label: str | None
@@ -82,10 +88,18 @@ class LearnOptions(Asked):
     )
 
 
+def _head_name(name: str) -> str:
+    try:
+        return check_name("head", name)
+    except InvalidRequest as error:
+        said = f"{error.detail} {error.hint}"
+        raise ValueError(said.encode(errors="replace").decode()) from error  # pydantic's is UTF-8
+
+
 class LearnRequest(Asked):
     """Asks for a head to be trained on a dataset."""
 
-    name: str = Field(examples=["pneumonia"])
+    name: Annotated[str, AfterValidator(_head_name)] = Field(examples=["pneumonia"])
     dataset: str = Field(examples=["chest-xrays"])
     task: Literal["auto", "binary", "multiclass", "multilabel", "ordinal", "regression"] = Field(
         default="auto", description="What kind of question it is; found from the labels by default."

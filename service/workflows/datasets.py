@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from classifiers.labels import LabelSet, find_problems
 from features.keys import is_digest
-from service.catalog import SYSTEM, Labelled
+from service.catalog import NO_GROUP, SYSTEM, Labelled
 from service.errors import InvalidRequest, NotFound
 from service.names import check_text
 from service.problems import problem_entry
@@ -81,19 +81,12 @@ def relabel(
         NotFound: an image is not in the dataset.
         InvalidRequest: an entry is malformed, or there are two for one image.
     """
-    images = [_entry(e) for e in entries]
-    twice = [d for d, times in Counter(i.digest for i in images).items() if times > 1]
-    if twice:
-        raise InvalidRequest(
-            f"There are several entries for image {twice[0]}.", hint="Send one for each image."
-        )
+    images = _entries(entries)
     held = product.catalog.datasets.digests(workspace, name)
     strangers = [i.digest for i in images if i.digest not in held]
     if strangers:
-        more = f" and {len(strangers) - 1} more" if len(strangers) > 1 else ""
-        raise NotFound(
-            "image", f"{strangers[0]}{more}", hint=f"Add it with POST /v1/datasets/{name}/images."
-        )
+        hint = f"Add it with POST /v1/datasets/{name}/images."
+        raise NotFound("image", strangers[0], hint=hint, others=strangers[1:])
     product.catalog.datasets.relabel(workspace, name, images, actor=actor)
     return describe(product, workspace, name)
 
@@ -105,17 +98,33 @@ def delete(product: Product, workspace: str, name: str, *, actor: str = SYSTEM) 
     return {"dataset": name, "images_removed": len(orphans)}
 
 
+def _entries(entries: Sequence[dict[str, Any]]) -> list[Labelled]:
+    images, refused = [], []
+    for entry in entries:
+        try:
+            images.append(_entry(entry))
+        except InvalidRequest as error:
+            refused.append(error)
+    times = Counter(image.digest for image in images)
+    refused += [
+        InvalidRequest(f"There are several entries for image {digest}.", hint="Send one for each.")
+        for digest in times
+        if times[digest] > 1
+    ]
+    if refused:
+        raise InvalidRequest.all_of(refused)
+    return images
+
+
 def _entry(entry: dict[str, Any]) -> Labelled:
     if not is_digest(entry["digest"]):
         raise InvalidRequest(
             f"'{str(entry['digest'])[:80]}' is not a digest.",
             hint="A digest is 64 lower-case hexadecimal digits.",
         )
-    return Labelled(
-        entry["digest"],
-        check_text("label", entry.get("label")),
-        check_text("group", entry.get("group")),
-    )
+    label, group = check_text("label", entry.get("label")), check_text("group", entry.get("group"))
+    # Empty is not absent: a group that was wrong must be possible to take away.
+    return Labelled(entry["digest"], label, NO_GROUP if entry.get("group") == NO_GROUP else group)
 
 
 def _split(text: str | None) -> Literal["train", "test"] | None:

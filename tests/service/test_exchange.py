@@ -15,6 +15,7 @@ from service.batches import INGEST_IMAGES, cut
 from service.client import (
     AsyncClient,
     Client,
+    FolderUnusable,
     JobFailed,
     NamedImage,
     PenultimateError,
@@ -89,6 +90,18 @@ def test_a_column_that_says_nothing_of_any_image_is_not_sent() -> None:
     assert [form.count(name) for name in (b'"labels"', b'"groups"', b'"splits"')] == [2, 0, 0]
 
 
+def test_what_would_be_ignored_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
+    handler, asked = answering()
+    client = client_of(handler)
+    with pytest.raises(ValueError, match="not both"):
+        client.predict([b"image"], digests=["0" * 64])
+    with pytest.raises(ValueError, match="not both"):
+        client.ingest("d", b"image", archive=b"zip")
+    with pytest.raises(FolderUnusable, match="is a folder"):
+        client.predict(tmp_path)
+    assert asked == []
+
+
 def test_an_open_file_is_sent_whole_again_after_a_pause() -> None:
     handler, asked = answering(busy(), httpx.Response(200, json={}))
 
@@ -106,7 +119,7 @@ def test_a_problem_is_an_exception_with_its_fields() -> None:
     error = refused.value
     assert (error.status, error.code, error.title) == (404, "head_not_found", "Not found")
     assert (error.detail, error.hint) == (PROBLEM["detail"], PROBLEM["hint"])
-    assert error.problems == PROBLEM["problems"]
+    assert (error.type, error.problems) == ("about:blank", PROBLEM["problems"])
     assert error.answer == PROBLEM
 
 

@@ -176,6 +176,10 @@ def test_labels_and_groups_can_be_corrected(http: Http) -> None:
     assert answer.json()["groups"]["p99"] == 1
     answer = put(http, "colour", [{"digest": key, "label": None}])
     assert (answer.json()["unlabelled"], answer.json()["groups"]["p99"]) == (1, 1)
+    answer = put(http, "colour", [{"digest": key, "label": "red", "group": None}])
+    assert answer.json()["groups"]["p99"] == 1
+    answer = put(http, "colour", [{"digest": key, "label": "red", "group": ""}])
+    assert "p99" not in answer.json()["groups"]
     assert show(http, "is-red")["labels"] == {"no": 12, "yes": 12}
 
 
@@ -193,6 +197,27 @@ def test_one_entry_that_cannot_be_makes_no_change_at_all(shared_http: Http) -> N
     assert show(shared_http, "colour") == before
     refused(put(shared_http, "nope", [good]), 404, "dataset_not_found")
     refused(put(shared_http, "colour", []), 422, "invalid_request")
+
+
+def test_each_of_several_entries_that_cannot_be_is_named(shared_http: Http) -> None:
+    wrong = [{"digest": "junk1", "label": "x"}, {"digest": "0" * 64, "label": "a\nb"}]
+    body = refused(put(shared_http, "colour", wrong), 422, "invalid_request")
+    assert [p["detail"][:8] for p in body["problems"]] == ["'junk1' ", "'a\nb' ca"]
+    strangers = [{"digest": character * 64, "label": "x"} for character in "ab"]
+    body = refused(put(shared_http, "colour", strangers), 404, "image_not_found")
+    assert [p["detail"][19:20] for p in body["problems"]] == ["a", "b"]
+    many = [{"digest": f"junk{i}", "label": "x"} for i in range(500)]
+    body = refused(put(shared_http, "colour", many), 422, "invalid_request")
+    assert len(body["problems"]) == 100
+    assert "400 more" in body["detail"]
+
+
+def test_columns_of_another_length_are_all_named(shared_http: Http) -> None:
+    said = {"labels": ["x"], "groups": ["p", "q", "r"], "splits": ["train", "test"]}
+    answer = shared_http.post("/v1/datasets/d/images", files=files(RED, GREEN), data=said)
+    body = refused(answer, 422, "invalid_request")
+    details = ["2 images but 1 labels.", "2 images but 3 groups."]
+    assert [p["detail"] for p in body["problems"]] == details
 
 
 def test_a_body_that_is_no_json_is_refused(shared_http: Http) -> None:

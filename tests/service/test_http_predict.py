@@ -233,7 +233,16 @@ def test_64_images_are_taken_and_65_are_not(http: Http) -> None:
     assert len(http.predict(*[RED] * 64).json()["results"]) == 64
     body = refused(http.predict(*[RED] * 65), 413, "request_too_large")
     assert "64" in body["detail"]
-    assert "64" in refused(http.predict(*[RED] * 80), 422, "invalid_request")["hint"]
+    assert "64" in refused(http.predict(*[RED] * 80), 413, "request_too_large")["detail"]
+
+
+def test_everything_that_is_wrong_with_a_form_is_said_at_once(shared_http: Http) -> None:
+    wrong = {"evidence": "99", "remember": "maybe", "explain": "huh"}
+    body = refused(shared_http.predict(RED, **wrong), 422, "invalid_request")
+    assert [p["detail"].split()[0] for p in body["problems"]] == list(wrong)
+    assert all(name in body["detail"] for name in wrong)
+    alone = refused(shared_http.predict(RED, evidence="99"), 422, "invalid_request")
+    assert "problems" not in alone
 
 
 def test_a_request_without_images_says_how_to_send_them(shared_http: Http) -> None:

@@ -17,6 +17,13 @@ def test_one_folder_around_the_class_folders_is_no_class(make: Maker) -> None:
     }
 
 
+@pytest.mark.parametrize("note", ["my set/README.txt", "about.md", "my set/papers/1.PDF"])
+def test_a_note_beside_the_class_folders_changes_no_label(note: str) -> None:
+    found = said(zipped({"my set/cats/1.png": b"1", "my set/dogs/2.png": b"2", note: b"text"}))
+    assert found["cats/1.png"][0] == "cats"
+    assert found["dogs/2.png"][0] == "dogs"
+
+
 def test_a_single_class_folder_is_a_class() -> None:
     assert said(zipped({"cats/1.png": b"1", "cats/2.png": b"2"})) == {
         "cats/1.png": ("cats", None, None),

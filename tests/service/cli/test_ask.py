@@ -113,6 +113,16 @@ def test_predicting_fails_only_where_nothing_was_answered(
     assert "There is no head 'x'" in nobody.stderr
 
 
+def test_a_refused_prediction_as_json_is_the_whole_refusal(
+    run: Run, learnt: Result, tmp_path: Path
+) -> None:
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    result = run("predict", tmp_path / "broken.png", "--json")
+    said = json.loads(result.stdout)
+    assert (result.exit_code, said["status"], said["code"]) == (1, 422, "nothing_answered")
+    assert [r["error"]["code"] for r in said["results"]] == ["not_an_image"]
+
+
 def test_predicting_without_heads_says_how_to_get_one(
     run: Run, folder: Path, tmp_path: Path
 ) -> None:
