@@ -157,7 +157,7 @@ class Penultimate:
     def __is_ready__(self) -> bool:
         """Whether requests can be answered; must not raise, for that hangs the probe."""
         try:
-            self.product.catalog.keys.any()  # read anew, unlike what is remembered of heads
+            self.product.catalog.heads.generation_anew()
         except Exception:  # noqa: BLE001 - whatever it is, the service is not ready
             return False
         return True

@@ -40,11 +40,15 @@ class Heads:
         changes, (seen, generation) = self._database.changes(), self._seen
         if changes is not None and changes == seen:
             return generation
-        with self._database.read() as connection:
-            generation = int(connection.execute(select(registry.c.generation)).scalar() or 0)
+        generation = self.generation_anew()
         # As of before the query: a commit meanwhile is asked about again the next time.
         self._seen = changes, generation
         return generation
+
+    def generation_anew(self) -> int:
+        """The same, whatever is remembered: raises where the catalog cannot be read."""
+        with self._database.read() as connection:
+            return int(connection.execute(select(registry.c.generation)).scalar() or 0)
 
     def generation_now(self) -> int | None:
         """The same, if the catalog need not be asked for it; None where it must be."""

@@ -113,7 +113,7 @@ def _add_operations(app: FastAPI, metrics: PrometheusMetrics) -> None:
         product: Product | None = request.app.state.product
         if product is None:
             return answer({"status": "starting"}, 503)
-        product.catalog.keys.any()  # read anew each time, unlike what is remembered of heads
+        product.catalog.heads.generation_anew()
         return answer({"status": "ready", "space": product.space.id})
 
     @app.get("/metrics", tags=["operations"])
