@@ -5,6 +5,7 @@ of embeddings: what `build` returns still ends in its classifier.
 """
 
 import difflib
+import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -70,6 +71,8 @@ def build(source: Source) -> Network:
     Raises:
         BackboneUnavailable: the name is unknown, or its weights cannot be had or do not fit.
     """
+    # The libraries' own readers would unpickle whatever lies in their caches.
+    os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"
     library, _, name = source.backbone.partition("/")
     if source.backbone in PACKAGES:
         library, name = "timm", f"tf_{source.backbone}"

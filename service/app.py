@@ -16,7 +16,7 @@ from _bentoml_sdk import Service
 from service.control import take_no_commands
 from service.leash import die_with_parent, name_as_parent
 from service.memory import give_back
-from service.names import PROBES
+from service.names import PRIVATE, PROBES
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -113,6 +113,7 @@ class Penultimate:
 
     def __init__(self) -> None:
         die_with_parent()
+        os.umask(PRIVATE)
 
         from service.http import create_app, entry
         from service.http.porter import Porter

@@ -9,11 +9,13 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TypeVar
 
 from service.calls import FINISHED
 from service.catalog import Catalog
 from service.client import Client, PenultimateError
+from service.names import PRIVATE
 from service.problems import full_problem
 from service.product import Product
 from service.settings import Settings
@@ -38,6 +40,9 @@ PACKAGES = (
     "timm",
     "torch",
 )
+
+KEPT = {"catalog.sqlite", "catalog.sqlite-wal", "images", "index", "records", "weights", "zoo"}
+"""What lies in a home and says something of images."""
 
 LEAST_FREE_BYTES = 512 * 2**20
 """Free space below which the next ingest is likely to fail."""
@@ -123,6 +128,17 @@ def _home(settings: Settings) -> Iterator[Finding]:
     enough = free_bytes >= LEAST_FREE_BYTES
     detail = f"{free_bytes / 2**30:.1f} GiB free at {there}"
     yield Finding("disk", enough, detail, "" if enough else "Make room before adding images.")
+    found, hint = _open_to_others(home), f"Run chmod -R go= '{home}'."
+    yield _agreement("privacy", found, "only its owner reads it", hint)
+
+
+def _open_to_others(home: Path) -> list[str]:
+    """What another account of this machine could read."""
+    if not home.is_dir() or not home.stat().st_mode & PRIVATE:
+        return []
+    opened = sorted(p.name for p in home.iterdir() if p.lstat().st_mode & PRIVATE)
+    kept = [name for name in opened if name in KEPT]
+    return [f"other accounts can read {', '.join(kept)}"] if kept else []
 
 
 def _catalog(catalog: Catalog) -> Iterator[Finding]:

@@ -10,7 +10,9 @@ ServiceError                    detail, hint, problems
 ├── ArchiveRejected             a zip or tar that is refused whole
 ├── BackupRejected              a backup that cannot be restored as it was made
 ├── RequestTooLarge             more bytes or parts than the settings allow
+├── HeadTooLarge                a request's line and headers are too long
 ├── NothingAnswered             not one image of a prediction could be answered
+├── ErasurePending              deleted rows could not be wiped off the disk yet
 ├── ClientGone                  nobody waits for the answer any more
 └── CatalogUnavailable          the catalog cannot be read or written
 """
@@ -131,6 +133,22 @@ class RequestTooLarge(ServiceError):
     code = "request_too_large"
 
 
+class HeadTooLarge(ServiceError):
+    """A request's line and headers are too long.
+
+    Args:
+        most_bytes: how long they may be.
+    """
+
+    code = "head_too_large"
+
+    def __init__(self, most_bytes: int) -> None:
+        super().__init__(
+            f"A request's line and headers may have {most_bytes} bytes.",
+            hint="Send what is long in the body.",
+        )
+
+
 class NothingAnswered(ServiceError):
     """Not one image of a prediction could be answered.
 
@@ -147,6 +165,18 @@ class NothingAnswered(ServiceError):
             problems=problems,
         )
         self.answer = answer
+
+
+class ErasurePending(ServiceError):
+    """Deleted rows could not be wiped off the disk yet; the trainer tries again until they are."""
+
+    code = "erasure_pending"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "It is erased, but for deleted rows in the catalog's log, which somebody reads.",
+            hint="They are wiped off once that ends; a long backup or a database tool does it.",
+        )
 
 
 class ClientGone(ServiceError):

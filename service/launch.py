@@ -17,6 +17,9 @@ from service.wiring import build, prepare_home
 
 SERVICE = "service.app:Penultimate"
 
+CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+"""Of TLS 1.2; BentoML's default leaves out all that are sound. TLS 1.3 has its own."""
+
 PACKAGES = Path(__file__).parent.parent
 """Where this package lies; BentoML must not find another `service` in the current folder."""
 
@@ -62,6 +65,7 @@ def environment(settings: Settings, workers: int) -> dict[str, str]:
         "PENULTIMATE_WORKERS": str(workers),
         "BENTOML_HOME": str(home / "run" / "bentoml"),
         "BENTOML_DO_NOT_TRACK": "True",
+        "PYTHONSAFEPATH": "1",
     }
     if settings.weights is not None:
         own["PENULTIMATE_WEIGHTS"] = str(settings.weights.absolute())
@@ -74,11 +78,13 @@ def environment(settings: Settings, workers: int) -> dict[str, str]:
 
 def command(settings: Settings, listen_at: str, port: int) -> list[str]:
     """What is run."""
-    bentoml = [sys.executable, "-m", "bentoml", "serve", SERVICE]
+    # Not from the current folder, which may be somebody else's: their bentoml.py would run.
+    bentoml = [sys.executable, "-P", "-m", "bentoml", "serve", SERVICE]
     tls = []
     if settings.tls_cert is not None and settings.tls_key is not None:
         tls += ["--ssl-certfile", str(settings.tls_cert.absolute())]
         tls += ["--ssl-keyfile", str(settings.tls_key.absolute())]
+        tls += ["--ssl-ciphers", CIPHERS]
     at = ["--host", listen_at, "--port", str(port)]
     return [*bentoml, *at, *tls, "--working-dir", str(PACKAGES)]
 

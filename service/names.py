@@ -18,11 +18,17 @@ WORKSPACE = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 PROBES = ("/livez", "/readyz", "/metrics")
 """Paths that are answered without a key, and whose requests are not counted."""
 
+PRIVATE = 0o077
+"""The permissions that no file of ours gives: those of everybody but its owner."""
+
 DEFAULT_WORKSPACE = "default"
 """Whose things are meant where nobody says."""
 
 MAX_LABEL = 200
 """Characters in a label or a group."""
+
+COMPOSED = 4
+"""Characters that become one when a text is composed, at most."""
 
 MAX_FILENAME = 1024
 """Characters of a file name that are kept."""
@@ -88,10 +94,13 @@ def check_text(what: str, text: str | None) -> str | None:
     Raises:
         InvalidRequest: it is too long or has control characters.
     """
-    # A Mac takes accents apart in file names: both spellings must be one label.
-    stripped = unicodedata.normalize("NFC", text or "").strip()
+    stripped = (text or "").strip()
     if not stripped:
         return None
+    # Only what may be short enough: composing takes as long as the square of the length.
+    if len(stripped) <= COMPOSED * MAX_LABEL:
+        # A Mac takes accents apart in file names: both spellings must be one label.
+        stripped = unicodedata.normalize("NFC", stripped)
     if len(stripped) > MAX_LABEL or not stripped.isprintable():
         raise InvalidRequest(
             f"'{stripped[:40]}' cannot be a {what}.",

@@ -40,7 +40,9 @@ STATUSES: dict[type[Exception], tuple[int, str, str]] = {
     own.ArchiveRejected: (422, "archive_rejected", "The archive is refused"),
     own.BackupRejected: (422, "backup_rejected", "The backup is refused"),
     own.RequestTooLarge: (413, "request_too_large", "The request is too large"),
+    own.HeadTooLarge: (431, "head_too_large", "The request's head is too large"),
     own.NothingAnswered: (422, "nothing_answered", "Nothing could be answered"),
+    own.ErasurePending: (503, "erasure_pending", "The erasure is not finished"),
     # No standard status says so; this one is what proxies log. Nobody reads it but the metrics.
     own.ClientGone: (499, "client_gone", "The client has gone"),
     own.TookTooLong: (504, "gateway_timeout", "Gateway timeout"),

@@ -19,6 +19,7 @@ from classifiers.errors import TrainingCancelled
 from classifiers.warming import warm_up
 from features.errors import FeatureError
 from service.catalog import Job, Jobs
+from service.errors import ServiceError
 from service.logs import configure_logs
 from service.memory import give_back
 from service.names import trainer_prefix
@@ -26,7 +27,7 @@ from service.problems import problem
 from service.product import Product
 from service.settings import Settings
 from service.wiring import build
-from service.workflows import heads
+from service.workflows import erase, heads
 from service.workflows.compare import run_comparison
 from service.workflows.learn import run_learning
 from service.workflows.vectors import Report
@@ -114,7 +115,11 @@ class Trainer:
                 bound.info("job failed", code=said["code"])
 
     def tend(self) -> None:
-        """Does what makes searches quick, where it is due."""
+        """Finishes erasures, and does what makes searches quick, where it is due."""
+        try:
+            erase.finish_open(self._product)
+        except (FeatureError, ServiceError) as error:
+            log.warning("erasures are not finished", reason=str(error))
         for workspace in self._product.catalog.workspaces():
             try:
                 if self._product.workspaces[workspace].store.tend():

@@ -10,14 +10,14 @@ from features.engine import Engine, open_engine
 from features.errors import StoreUnavailable
 from features.images import Limits
 from features.keys import EmbeddingSpace
-from features.weights import network_of
 from service.access import Door
+from service.backbones import weights_of
 from service.backup import RESTORING
 from service.catalog import Catalog
 from service.product import Metrics, NoMetrics, Product
 from service.settings import Settings
 from service.workflows import erase
-from service.workspace import ENGINES, WEIGHTS, Workspace, Workspaces
+from service.workspace import ENGINES, Workspace, Workspaces
 
 
 def build(settings: Settings, metrics: Metrics | None = None) -> Product:
@@ -44,20 +44,6 @@ def build(settings: Settings, metrics: Metrics | None = None) -> Product:
     )
     erase.resume(product)
     return product
-
-
-def weights_of(settings: Settings, backbone: str) -> Path | None:
-    """The local weights file of a backbone; None where a package or a library has its weights.
-
-    A file in the home's `weights` folder is found by the backbone's name, with `-` for `/`; the
-    setting goes before it for the backbone that is served. Every precision has the same weights.
-    """
-    network = network_of(backbone)
-    if settings.weights is not None and network == network_of(settings.backbone):
-        return settings.weights
-    stem = settings.home / WEIGHTS / network.replace("/", "-")
-    files = [stem.with_name(f"{stem.name}{ending}") for ending in (".safetensors", ".pth")]
-    return next((file for file in files if file.is_file()), None)
 
 
 def _engine(settings: Settings, backbone: str) -> Engine:

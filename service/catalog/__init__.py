@@ -16,6 +16,7 @@ from service.catalog.keys import Key, Keys
 from service.catalog.labels import NO_GROUP, Labelled
 from service.catalog.spaces import Spaces
 from service.catalog.tables import erasures, workspaces
+from service.errors import ErasurePending
 
 __all__ = [
     "CHAMPION",
@@ -125,8 +126,13 @@ class Catalog:
         return strays
 
     def finish_erasures(self, workspace: str, digests: Collection[str]) -> None:
-        """Says that nothing of the images is left anywhere, after seeing to that here."""
-        self.database.empty_log()
+        """Says that nothing of the images is left anywhere, after seeing to that here.
+
+        Raises:
+            ErasurePending: deleted rows are still in the catalog's log.
+        """
+        if not self.database.empty_log():
+            raise ErasurePending
         with self.database.write() as connection:
             for digest in digests:
                 connection.execute(delete(erasures).where(_erasure(workspace, digest)))

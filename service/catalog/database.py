@@ -112,15 +112,21 @@ class Database:
                 hint="Check free space; if the catalog is damaged, restore a backup.",
             ) from error
 
-    def empty_log(self) -> None:
-        """Moves what SQLite's log holds into the file, so that no deleted row lives on in it."""
+    def empty_log(self) -> bool:
+        """Moves what SQLite's log holds into the file, so that no deleted row lives on in it.
+
+        Returns:
+            Whether it could: not while somebody reads what was before.
+        """
         if self._file is None:
-            return
+            return True
         with _translated(self.place), self._engine.connect() as connection:
             # In no transaction: the driver knows of none that it has not been told to begin.
             cursor = connection.connection.cursor()
-            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            # Where it cannot, it does not fail: it says so.
+            ((busy, *_),) = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             cursor.close()
+        return not busy
 
     def close(self) -> None:
         """Closes every connection."""

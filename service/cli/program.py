@@ -2,6 +2,7 @@
 
 import gc
 import io
+import os
 import sys
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from service.cli import ask, backbones, backups, heads, keys, learn, operate
 from service.cli.session import Guarded, Origin
+from service.names import PRIVATE
 
 EPILOG = "Without --server a command works on the home folder: PENULTIMATE_HOME or ~/.penultimate."
 
@@ -44,7 +46,8 @@ app.command()(backups.restore)
 
 
 def main() -> None:
-    """Runs the program."""
+    """Runs the program; what it writes is its owner's alone: labels, reports, pictures."""
+    os.umask(PRIVATE)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A file name may hold what the terminal's encoding lacks.

@@ -55,6 +55,18 @@ def _headers(policy: str) -> Pairs:
 
 OF_ANSWERS, OF_PAGES = _headers(POLICY), _headers(PAGE_POLICY)
 
+FORM, LABELS = "multipart/form-data", "/labels"
+
+TEXT_BYTES = 2**21
+"""Most bytes of a body that is no form: ten thousand heads, or a vector. Whoever may ask at all may
+send one, and while it is read nobody else is answered; in memory it is thirty times as much."""
+
+LABELS_BYTES = 2**24
+"""The same where there is an entry for each of many images."""
+
+LENGTH_DIGITS = 19
+"""Of a length, as many as the parser of HTTP takes; Python refuses to read a few thousand."""
+
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _IDS = Random()  # noqa: S311  ids are no secrets, and asking the system lets go of the interpreter
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")
@@ -68,8 +80,15 @@ def id_of(headers: Headers) -> str:
 
 def announced_bytes(headers: Headers) -> int:
     """How long a request says that its body is; 0 where it does not."""
-    said = headers.get("content-length", "")
+    said = headers.get("content-length", "").lstrip("0")[:LENGTH_DIGITS]
     return int(said) if said.isdecimal() else 0
+
+
+def most_bytes(path: str, headers: Headers, at_most: int) -> int:
+    """How long the body of a request may be: files are long, what is read as JSON is not."""
+    if headers.get("content-type", "").lower().startswith(FORM):
+        return at_most
+    return min(at_most, LABELS_BYTES if path.endswith(LABELS) else TEXT_BYTES)
 
 
 def refusal(error: Exception, request_id: str) -> tuple[int, Pairs, bytes]:
@@ -133,10 +152,10 @@ class _Exchange:
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, max_bytes: int) -> None:
         self._scope, self._receive, self._send = scope, receive, send
-        self._max_bytes = max_bytes
         self._read = 0
         self._status = 0
         self._headers = Headers(scope=scope)
+        self._max_bytes = most_bytes(scope["path"], self._headers, max_bytes)
         self._id = id_of(self._headers)
 
     async def run(self, app: ASGIApp, metrics: PrometheusMetrics, *, log_it: bool) -> None:
@@ -195,5 +214,5 @@ class _Exchange:
     def _too_large(self) -> RequestTooLarge:
         return RequestTooLarge(
             f"The request's body is larger than {self._max_bytes} bytes.",
-            hint="Send fewer images at once, or raise PENULTIMATE_MAX_REQUEST_BYTES.",
+            hint="Send less at once; of forms, PENULTIMATE_MAX_REQUEST_BYTES is the limit.",
         )

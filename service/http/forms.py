@@ -125,9 +125,11 @@ class Form:
             raise InvalidRequest(f"One file in the field '{name}', please.", hint="Send one.")
         return files[0].file if files else None
 
-    def texts(self, name: str) -> list[str] | None:
+    def texts(self, name: str, *, at_most: int = MAX_FIELDS) -> list[str] | None:
         """The values of a repeatable field, from the form or the query; None where it is absent."""
         found = [p for p in self._data.getlist(name) if isinstance(p, str)]
+        if len(found) > at_most:
+            self._refuse(f"{len(found)} {name}; at most {at_most} are taken.", hint="Send fewer.")
         return found or self._query.getlist(name) or None
 
     def text(self, name: str) -> str | None:

@@ -54,7 +54,7 @@ async def predict_images(request: Request, who: Reader, turn: Answering) -> Resp
     form = await read_small_form(request, max_files=schemas.MAX_IMAGES)
     with form.checking():
         uploads = form.uploads("images", at_most=schemas.MAX_IMAGES)
-        heads = form.texts("heads")
+        heads = form.texts("heads", at_most=schemas.MAX_HEADS)
         evidence = form.whole("evidence", 0, low=0, high=schemas.MAX_EVIDENCE)
         remember = form.truth("remember", default=True)
         explain = form.truth("explain", default=False)

@@ -11,18 +11,15 @@ from typing import TYPE_CHECKING, Protocol
 
 from starlette.datastructures import Headers, State
 from starlette.types import Scope
-from uvicorn.protocols.http.httptools_impl import (
-    STATUS_LINE,
-    HttpToolsProtocol,
-    RequestResponseCycle,
-)
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from features.errors import Overloaded
 from service.access import Door
 from service.errors import Unauthenticated
-from service.http.edge import announced_bytes, id_of, marked, refusal
+from service.http.edge import announced_bytes, id_of, marked, most_bytes, refusal
 from service.http.gate import ANSWERS, Gates
 from service.http.guard import caller
+from service.http.intake import LimitedProtocol
 from service.metrics import PrometheusMetrics
 
 if TYPE_CHECKING:
@@ -77,7 +74,8 @@ class Porter:
         """Whether neither the edge nor the guard would say something else."""
         door: Door = self._state.product.door
         # No look at the stamp: a key taken back a moment ago hears that there is no place, no more.
-        if not door.is_recent() or announced_bytes(headers) > self._max_bytes:
+        at_most = most_bytes(scope["path"], headers, self._max_bytes)
+        if not door.is_recent() or announced_bytes(headers) > at_most:
             return False
         if any(n in ELSEWHERE or (n == FROM and not door.closed) for n, _ in headers.raw):
             return False
@@ -104,7 +102,7 @@ class Turning(Protocol):
         """The answer to a request that is refused; None where it must be let in."""
 
 
-class PorterProtocol(HttpToolsProtocol):
+class PorterProtocol(LimitedProtocol):
     """Uvicorn's protocol, but for requests that its application turns away: they make no task.
 
     It overrides a method that uvicorn does not publish. Where that is not called any more, nothing

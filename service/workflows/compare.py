@@ -20,8 +20,9 @@ from classifiers.recipe import Recipe
 from classifiers.training import assess
 from features.embedder import Embedder
 from features.errors import FeatureError, UnknownDigest
+from service.backbones import needs_fetching
 from service.catalog import SYSTEM, Job
-from service.errors import LabelsNotReady
+from service.errors import InvalidRequest, LabelsNotReady
 from service.problems import problem
 from service.product import Product
 from service.schemas import CompareOptions
@@ -61,6 +62,7 @@ def request_comparison(
     """Queues a comparison, once the labels are known to be fit for it.
 
     Raises:
+        InvalidRequest: the weights of a backbone are not on this machine.
         NotFound: there is no such dataset.
         LabelsNotReady: it cannot be learnt from; every reason is named.
         LabelProblems: its labels are several for an image, or numbers.
@@ -75,8 +77,24 @@ def request_comparison(
     same = jobs.repeated(workspace, request, idempotency_key)
     if same is not None:
         return same
+    _check_here(product, backbones)
     comparable_labels(product, workspace, dataset)
     return jobs.submit(workspace, "compare", request, idempotency_key, actor=actor)
+
+
+def _check_here(product: Product, backbones: Sequence[str]) -> None:
+    """A client's words must not make the server fetch anything, or take memory for it."""
+    away = [
+        InvalidRequest(
+            f"The weights of '{name}' are not on the server.",
+            hint="Whoever runs it can put them, as .safetensors, into the folder `weights` of its "
+            "home, under that name with - for /.",
+        )
+        for name in backbones
+        if needs_fetching(product.settings, name)
+    ]
+    if away:
+        raise InvalidRequest.all_of(away)
 
 
 def run_comparison(product: Product, job: Job, owner: str, report: Report) -> None:

@@ -5,14 +5,18 @@ from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import structlog
+
 from features.blobs import Blobs
 from features.keys import EmbeddingSpace, is_digest
 from features.store import FeatureStore
 from features.writer import LINGER_S
 from service.catalog import SYSTEM
-from service.errors import InvalidRequest, NotFound
+from service.errors import ErasurePending, InvalidRequest, NotFound
 from service.product import Product
 from service.workspace import IMAGES
+
+log = structlog.get_logger("erase")
 
 SECOND_LOOK_S = LINGER_S + 0.5
 """How long after the first an erasure looks a second time.
@@ -29,6 +33,7 @@ def erase(product: Product, workspace: str, digest: str, *, actor: str = SYSTEM)
 
     Raises:
         NotFound: the workspace has nothing of this image.
+        ErasurePending: it is gone, but for deleted rows in the catalog's log.
     """
     if not is_digest(digest):
         raise InvalidRequest(
@@ -74,19 +79,33 @@ def resume(product: Product) -> int:
     Returns:
         How many images are gone.
     """
-    open_erasures = product.catalog.open_erasures()
-    for workspace in {w for w, _ in open_erasures}:
-        finish_erasures(product, workspace, [d for w, d in open_erasures if w == workspace])
-    return len(open_erasures) + sum(
+    return finish_open(product) + sum(
         _forget_abandoned(product, workspace) for workspace in product.catalog.workspaces()
     )
+
+
+def finish_open(product: Product) -> int:
+    """Finishes erasures that were noted and not finished; returns how many images are gone."""
+    noted: dict[str, list[str]] = {}
+    for workspace, digest in product.catalog.open_erasures():
+        noted.setdefault(workspace, []).append(digest)
+    return sum(_finished(product, workspace, digests) for workspace, digests in noted.items())
 
 
 def _forget_abandoned(product: Product, workspace: str) -> int:
     with Blobs(product.settings.home / IMAGES / workspace).abandoned() as digests:
         strays = product.catalog.erase_strays(workspace, digests) if digests else set()
-        finish_erasures(product, workspace, strays)
-    return len(strays)
+        return _finished(product, workspace, strays)
+
+
+def _finished(product: Product, workspace: str, digests: Collection[str]) -> int:
+    """How many images are gone: none, where the catalog's log is read; then it is tried again."""
+    try:
+        finish_erasures(product, workspace, digests)
+    except ErasurePending as error:
+        log.warning("erased images are not wiped off yet", reason=error.detail)
+        return 0
+    return len(digests)
 
 
 @contextmanager

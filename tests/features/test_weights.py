@@ -221,6 +221,30 @@ def test_torchvision_weights_are_identified_by_the_file_that_was_fetched(
     assert torch.equal(expected, dict(backbone.net.named_parameters())["features.0.0.weight"])
 
 
+def test_a_cached_file_is_never_unpickled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Torchvision reads what lies in its cache with everything that a pickle may do."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    url = torchvision.models.get_model_weights("mobilenet_v3_small").DEFAULT.url
+    file = tmp_path / "hub" / "checkpoints" / url.rpartition("/")[2]
+    file.parent.mkdir(parents=True)
+    torch.save({"a": Planted(tmp_path / "owned")}, file)
+
+    with pytest.raises(BackboneUnavailable):
+        load(locate("torchvision/mobilenet_v3_small"))
+
+    assert not (tmp_path / "owned").exists()
+
+
+class Planted:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.file,)
+
+
 def test_timm_weights_are_identified_by_the_file_that_was_fetched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -294,6 +294,21 @@ def test_what_cannot_be_asked_is_refused(http: Http, asked: dict[str, Any]) -> N
     refused(http.post("/v1/datasets/colour/compare", json=asked), 422, "invalid_request")
 
 
+def test_weights_that_would_have_to_be_fetched_are_not(http: Http) -> None:
+    names = ["timm/resnet18.a1_in1k", "toy", "torchvision/resnet18@int8"]
+    answer = http.post("/v1/datasets/colour/compare", json={"backbones": names})
+    body = refused(answer, 422, "invalid_request")
+    assert [p["detail"].split("'")[1] for p in body["problems"]] == [names[0], names[2]]
+    assert "weights" in body["hint"]
+    weights = http.product.settings.home / "weights" / "timm-resnet18.a1_in1k.safetensors"
+    weights.parent.mkdir()
+    weights.write_bytes(b"whatever its row will say")
+    asked = {"backbones": names[:2]}
+    answer = http.post("/v1/datasets/colour/compare", json=asked)
+    assert answer.status_code == 202
+    http.delete(answer.headers["location"])
+
+
 def test_the_same_key_is_the_same_job(http: Http) -> None:
     asked: dict[str, Any] = {
         "json": {"backbones": ["blind"]},

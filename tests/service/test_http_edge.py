@@ -8,8 +8,10 @@ import pytest
 from in_process import Http, chunks, files, opened, refused, settings_of
 from live_server import picture
 from routes import OPERATIONS
+from starlette.datastructures import Headers
 
 from service.catalog import Catalog
+from service.http.edge import announced_bytes
 
 RED = picture("red", 100)
 
@@ -256,3 +258,29 @@ def test_before_the_product_is_there_nothing_hangs(http: Http) -> None:
     answer = http.get("/v1/heads")
     assert answer.status_code >= 500
     assert http.post("/v1/predict", files=files(RED)).status_code >= 500
+
+
+@pytest.mark.parametrize(
+    ("said", "size_bytes"),
+    [
+        ("12", 12),
+        ("0" * 5000, 0),
+        ("0" * 5000 + "7", 7),
+        ("-1", 0),
+        ("", 0),
+        ("9" * 5000, 10**19 - 1),
+    ],
+)
+def test_a_length_of_any_length_is_read(said: str, size_bytes: int) -> None:
+    assert announced_bytes(Headers({"content-length": said})) == size_bytes
+
+
+def test_json_is_read_only_where_it_is_short(shared_http: Http) -> None:
+    """It is read on the thread that answers everybody, into thirty times its memory."""
+    long = b"[" + b"[]," * 1_000_000 + b"[]]"
+    for path in ("/v1/search", "/v1/predict", "/v1/heads", "/v1/keys"):
+        answer = shared_http.post(path, content=long, headers=JSON_KIND)
+        refused(answer, 413, "request_too_large")
+        refused(shared_http.post(path, content=long), 413, "request_too_large")
+    labels = shared_http.put("/v1/datasets/colour/labels", content=long, headers=JSON_KIND)
+    refused(labels, 422, "invalid_request")

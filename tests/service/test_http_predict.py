@@ -236,6 +236,11 @@ def test_64_images_are_taken_and_65_are_not(http: Http) -> None:
     assert "64" in refused(http.predict(*[RED] * 80), 413, "request_too_large")["detail"]
 
 
+def test_a_form_asks_no_more_heads_than_json_may(shared_http: Http) -> None:
+    answer = shared_http.predict(RED, heads=["colour"] * 10_001)
+    assert "10000" in refused(answer, 422, "invalid_request")["detail"]
+
+
 def test_everything_that_is_wrong_with_a_form_is_said_at_once(shared_http: Http) -> None:
     wrong = {"evidence": "99", "remember": "maybe", "explain": "huh"}
     body = refused(shared_http.predict(RED, **wrong), 422, "invalid_request")

@@ -1,5 +1,6 @@
 """The server starts where it may: on this machine, or elsewhere once there is a key."""
 
+import socket
 import ssl
 import subprocess
 from pathlib import Path
@@ -124,10 +125,39 @@ def test_a_server_speaks_https_and_asks_for_keys_from_the_first_one_on(
             for path in ("/healthz", "/schema.json", "/docs.json", "/nowhere"):
                 assert client.get(path).status_code == 401, path  # BentoML's own are shut too
             assert client.get("/readyz").status_code == 200
+        assert cipher_of(server.port, trust).endswith("-GCM-SHA384")
         log = server.log()
         assert secret not in log
     finally:
         server.stop()
+
+
+def cipher_of(port: int, trust: ssl.SSLContext) -> str:
+    """What is agreed upon with a client that knows TLS 1.2 and nothing newer."""
+    trust.maximum_version = ssl.TLSVersion.TLSv1_2
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=10) as connection,
+        trust.wrap_socket(connection, server_hostname="127.0.0.1") as secured,
+    ):
+        agreed = secured.cipher()
+    return agreed[0] if agreed else ""
+
+
+@pytest.mark.server
+def test_programs_that_lie_in_the_current_folder_are_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever may write there would be the user of the server."""
+    for name in ("bentoml", "_bentoml_impl", "uvicorn", "lightgbm"):
+        owned = f"import pathlib; pathlib.Path({str(tmp_path)!r}, 'owned').touch()"
+        (tmp_path / f"{name}.py").write_text(owned)
+    server = Server(tmp_path / "home", free_port())
+    monkeypatch.chdir(tmp_path)
+    try:
+        server.start()
+        assert not (tmp_path / "owned").exists()
+    finally:
+        server.kill()
 
 
 def test_workers_are_told_of_their_own_server_and_of_no_other(

@@ -1,5 +1,6 @@
 """Names, references, labels and file names: what is taken, refused, and made of them."""
 
+import time
 import unicodedata
 from pathlib import Path
 
@@ -126,6 +127,15 @@ def test_a_label_that_cannot_be_shown_is_refused(text: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         check_text("label", text)
     assert "label" in refused.value.detail
+
+
+def test_a_label_that_would_take_for_ever_to_compose_is_refused_at_once() -> None:
+    begun = time.perf_counter()
+    with pytest.raises(InvalidRequest):
+        check_text("label", "a" + "\u0301\u0316" * 40_000)
+    assert time.perf_counter() - begun < 0.5
+    longest = "가" * MAX_LABEL
+    assert check_text("label", unicodedata.normalize("NFD", longest)) == longest
 
 
 @given(st.text(max_size=300))

@@ -181,6 +181,22 @@ def test_a_header_that_is_a_bomb_is_refused_without_reading_it() -> None:
     assert spent.peak_bytes < 20 * 2**20
 
 
+def test_a_header_that_takes_the_library_for_ever_is_refused_before_it_is_read() -> None:
+    """Python's tarfile looks for a word behind each digit of a run anew (CVE-2024-6232)."""
+    header = tarfile.TarInfo("pax")
+    header.type, header.size = tarfile.XHDTYPE, 60_000
+    image = tarfile.TarInfo("cats/1.png")
+    padding = bytes(-header.size % 512 + 1024)
+    data = header.tobuf() + b"1" * header.size + padding[:-1024] + image.tobuf() + bytes(1024)
+    spent = cost(lambda: refused(gzip.compress(data), LARGE))
+    assert spent.seconds < 0.5
+
+
+def test_a_long_name_in_a_header_is_read() -> None:
+    name = "cats/" + "ein langer Name " * 50 + "1.png"
+    assert [m.path for m in read(tarred({name: b"1", "dogs/2.png": b"2"}))] == [name, "dogs/2.png"]
+
+
 def test_headers_that_never_end_are_refused() -> None:
     header = tarfile.TarInfo("long")
     header.type, header.size = tarfile.GNUTYPE_LONGNAME, 512

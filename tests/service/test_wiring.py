@@ -10,8 +10,9 @@ from in_process import opened, settings_of
 from live_server import picture
 
 from features.errors import BackboneUnavailable, StoreUnavailable
+from service.backbones import weights_of
 from service.errors import CatalogUnavailable
-from service.wiring import build, weights_of
+from service.wiring import build
 from service.workflows.ingest import LabelledUpload, ingest
 
 HEAVY = ("torch", "torchvision", "timm", "openvino", "faiss", "lightgbm", "sklearn")

@@ -1,7 +1,10 @@
 """An erasure reaches every space that a workspace ever had, not only the one that is served."""
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 
 import pytest
 from in_process import opened, refused, settings_of
@@ -12,8 +15,9 @@ from features.keys import EmbeddingSpace, Vectors, digest
 from features.store import FeatureStore
 from features.testing import ToyBackbone
 from service.product import Product
+from service.trainer import Trainer
 from service.wiring import build
-from service.workflows.erase import erase
+from service.workflows.erase import erase, finish_open
 
 W = "default"
 IMAGE = digest(picture("red", 0))
@@ -80,3 +84,24 @@ def test_an_erasure_that_cannot_reach_a_space_is_finished_at_the_next_start(
     assert again.catalog.open_erasures() == []
     assert not known_in(again, OLD, IMAGE)
     again.close()
+
+
+def test_what_somebody_still_reads_is_pending_and_wiped_off_later(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite cannot empty its log while a reader needs it, and says so without failing."""
+    monkeypatch.setattr("service.catalog.database.BUSY_TIMEOUT_MS", 300)
+    with opened(settings_of(home)) as http:
+        put = {"labels": [{"digest": IMAGE, "label": "red", "group": "PATIENT-4711"}]}
+        assert http.put("/v1/datasets/colour/labels", json=put).status_code == 200
+        with closing(sqlite3.connect(home / "catalog.sqlite", isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM labels").fetchall()
+            refused(http.delete(f"/v1/images/{IMAGE}"), 503, "erasure_pending")
+            assert everything_of(home, b"PATIENT-4711")
+            finish_open(http.product)
+            assert http.product.catalog.open_erasures()
+        Trainer(http.product, Event()).tend()
+        assert http.product.catalog.open_erasures() == []
+        assert everything_of(home, b"PATIENT-4711") == []
+        refused(http.delete(f"/v1/images/{IMAGE}"), 404, "image_not_found")
