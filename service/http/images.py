@@ -20,6 +20,7 @@ router = APIRouter(prefix="/v1", tags=["images"])
 IMAGES = form_field("1 to 64 image files", "binary", many=True)
 
 STREAM = {"type": "string", "format": "binary"}
+"""The shape of an Arrow stream, which is not text."""
 
 
 @router.post(

@@ -1,4 +1,4 @@
-"""Pieces of the OpenAPI document for bodies that the framework cannot derive. Holds no routes."""
+"""Pieces of the OpenAPI document that the framework cannot derive. Holds no routes."""
 
 from typing import Any
 
