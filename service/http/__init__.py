@@ -1,10 +1,11 @@
 """The HTTP contract: one short function a route. Holds no logic; knows no SQL, vector or tree."""
 
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import PlainTextResponse, RedirectResponse, Response
 from fastapi_offline import FastAPIOffline
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -16,10 +17,12 @@ from service.http.deadline import Deadline
 from service.http.edge import Edge
 from service.http.gate import Gates
 from service.http.guard import Guard, noting
+from service.http.openapi import PROBLEMS, probe
 from service.http.short import ShortWay, shortened
 from service.http.traced import Traced
 from service.metrics import PrometheusMetrics
 from service.product import Product
+from service.schemas import Alive, Ready, Starting
 from service.settings import Settings
 from service.tracing import Tracing
 from service.version import VERSION
@@ -55,7 +58,9 @@ def create_app(
 
     Where `app.state.operator` is set too, every request is theirs: there is no network between.
     """
-    app = FastAPIOffline(title="Penultimate", version=VERSION, description=DESCRIPTION)
+    app = FastAPIOffline(
+        title="Penultimate", version=VERSION, description=DESCRIPTION, responses=PROBLEMS
+    )
     app.state.product = None
     app.state.gates = Gates.of(settings, metrics)
     app.state.operator = None
@@ -102,12 +107,15 @@ def _add_operations(app: FastAPI, metrics: PrometheusMetrics) -> None:
         """Leads to the documentation."""
         return RedirectResponse("/docs")
 
-    @app.get("/livez", tags=["operations"])
+    plain = partial(app.get, tags=["operations"], response_class=PlainTextResponse)
+    not_ready = {"content": probe(Starting) | PROBLEMS["default"]["content"]}
+
+    @plain("/livez", responses={200: {"content": probe(Alive)}})
     def livez() -> Response:
         """Answers as long as the process does."""
         return answer({"status": "alive"})
 
-    @app.get("/readyz", tags=["operations"])
+    @plain("/readyz", responses={200: {"content": probe(Ready)}, 503: not_ready})
     def readyz(request: Request) -> Response:
         """Answers 200 when requests can be answered, 503 before and where the catalog is away."""
         product: Product | None = request.app.state.product
@@ -116,7 +124,7 @@ def _add_operations(app: FastAPI, metrics: PrometheusMetrics) -> None:
         product.catalog.heads.generation_anew()
         return answer({"status": "ready", "space": product.space.id})
 
-    @app.get("/metrics", tags=["operations"])
+    @plain("/metrics")
     def exposition(request: Request) -> Response:
         """Metrics for Prometheus."""
         product: Product | None = request.app.state.product

@@ -25,13 +25,13 @@ router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
 PARALLEL = ("labels", "groups", "splits")
 
 
-@router.get("")
+@router.get("", response_model=schemas.DatasetsAnswer)
 def list_datasets(request: Request, who: Reader) -> Response:
     """Lists datasets with their counts."""
     return answer(datasets.list_all(request.app.state.product, who.workspace))
 
 
-@router.get("/{dataset}")
+@router.get("/{dataset}", response_model=schemas.DatasetAnswer)
 def show_dataset(request: Request, who: Reader, dataset: str) -> Response:
     """Shows one dataset: counts by label and group, problems found."""
     return answer(datasets.describe(request.app.state.product, who.workspace, dataset))
@@ -64,7 +64,7 @@ def compare_backbones(
     return accepted(job)
 
 
-@router.delete("/{dataset}")
+@router.delete("/{dataset}", response_model=schemas.DatasetDeleted)
 def delete_dataset(request: Request, who: Teacher, dataset: str) -> Response:
     """Deletes a dataset, and those of its images that no other dataset uses."""
     return answer(
@@ -72,7 +72,11 @@ def delete_dataset(request: Request, who: Teacher, dataset: str) -> Response:
     )
 
 
-@router.put("/{dataset}/labels", openapi_extra=json_body(schemas.LabelChanges))
+@router.put(
+    "/{dataset}/labels",
+    response_model=schemas.DatasetAnswer,
+    openapi_extra=json_body(schemas.LabelChanges),
+)
 async def put_labels(request: Request, who: Teacher, dataset: str, turn: TakingIn) -> Response:
     """Sets labels and groups of images that the dataset holds."""
     changes = await read_json(request, schemas.LabelChanges)

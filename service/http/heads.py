@@ -37,19 +37,19 @@ def learn_head(
     return accepted(job)
 
 
-@router.get("/heads")
+@router.get("/heads", response_model=schemas.HeadsAnswer)
 def list_heads(request: Request, who: Reader) -> Response:
     """Lists the heads of the library."""
     return answer(heads.list_all(request.app.state.product, who.workspace))
 
 
-@router.get("/heads/{head}")
+@router.get("/heads/{head}", response_model=schemas.HeadAnswer)
 def show_head(request: Request, who: Reader, head: str) -> Response:
     """Shows one head: its versions, aliases and champion."""
     return answer(heads.show(request.app.state.product, who.workspace, head))
 
 
-@router.delete("/heads/{head}")
+@router.delete("/heads/{head}", response_model=schemas.HeadDeleted)
 def delete_head(request: Request, who: Teacher, head: str) -> Response:
     """Deletes a head with all its versions."""
     product: Product = request.app.state.product
@@ -57,7 +57,7 @@ def delete_head(request: Request, who: Teacher, head: str) -> Response:
     return answer(heads.delete_head(product, who.workspace, head, actor=who.name))
 
 
-@router.get("/heads/{head}/versions/{version}")
+@router.get("/heads/{head}/versions/{version}", response_model=schemas.CardAnswer)
 def show_card(request: Request, who: Reader, head: str, version: int) -> Response:
     """Shows the card of one version: what it says of itself."""
     return answer(heads.card(request.app.state.product, who.workspace, head, version))
@@ -99,7 +99,7 @@ def show_report(
     return HTMLResponse(page, headers={"Content-Security-Policy": POLICY})
 
 
-@router.delete("/heads/{head}/versions/{version}")
+@router.delete("/heads/{head}/versions/{version}", response_model=schemas.VersionDeleted)
 def delete_version(request: Request, who: Teacher, head: str, version: int) -> Response:
     """Deletes one version; the newest one left becomes champion if this one was."""
     product: Product = request.app.state.product
@@ -107,7 +107,7 @@ def delete_version(request: Request, who: Teacher, head: str, version: int) -> R
     return answer(heads.delete_version(product, who.workspace, head, version, actor=who.name))
 
 
-@router.put("/heads/{head}/aliases/{alias}")
+@router.put("/heads/{head}/aliases/{alias}", response_model=schemas.HeadAnswer)
 def point_alias(
     request: Request, who: Teacher, head: str, alias: str, target: schemas.AliasTarget
 ) -> Response:
@@ -127,7 +127,7 @@ def point_alias(
     )
 
 
-@router.put("/heads/{head}/protection")
+@router.put("/heads/{head}/protection", response_model=schemas.HeadAnswer)
 def protect_head(request: Request, who: Admin, head: str, target: Protection) -> Response:
     """Lets only admins move a head's aliases and delete it, or whoever may train again."""
     product: Product = request.app.state.product
@@ -136,13 +136,13 @@ def protect_head(request: Request, who: Admin, head: str, target: Protection) ->
     )
 
 
-@router.get("/heads/{head}/history")
+@router.get("/heads/{head}/history", response_model=schemas.HistoryAnswer)
 def show_history(request: Request, who: Reader, head: str) -> Response:
     """Shows who moved which alias when."""
     return answer(heads.history(request.app.state.product, who.workspace, head))
 
 
-@router.get("/jobs", tags=["jobs"])
+@router.get("/jobs", tags=["jobs"], response_model=schemas.JobsAnswer)
 def list_jobs(request: Request, who: Reader) -> Response:
     """Lists the newest jobs."""
     product: Product = request.app.state.product

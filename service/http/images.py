@@ -10,7 +10,7 @@ from service.http.answers import answer
 from service.http.forms import is_json, read_json, read_small_form
 from service.http.gate import Answering
 from service.http.guard import Admin, Reader
-from service.http.openapi import body_of, form_field
+from service.http.openapi import body_of, form_field, problem_with
 from service.product import Product
 from service.schemas import PredictAnswer
 from service.workflows import embed, erase, predict, search
@@ -19,10 +19,14 @@ router = APIRouter(prefix="/v1", tags=["images"])
 
 IMAGES = form_field("1 to 64 image files", "binary", many=True)
 
+STREAM = {"type": "string", "format": "binary"}
+"""The shape of an Arrow stream, which is not text."""
+
 
 @router.post(
     "/predict",
     response_model=PredictAnswer,
+    responses={422: problem_with(PredictAnswer, "nothing_answered")},
     openapi_extra=body_of(
         {
             "images": IMAGES,
@@ -33,6 +37,7 @@ IMAGES = form_field("1 to 64 image files", "binary", many=True)
         },
         required=["images"],
         json=schemas.PredictDigests,
+        query=True,
     ),
 )
 async def predict_images(request: Request, who: Reader, turn: Answering) -> Response:
@@ -80,6 +85,7 @@ async def predict_images(request: Request, who: Reader, turn: Answering) -> Resp
 @router.post(
     "/embed",
     response_model=schemas.EmbedAnswer,
+    responses={200: {"content": {embed.ARROW: {"schema": STREAM}}}},
     openapi_extra=body_of({"images": IMAGES}, required=["images"]),
 )
 async def embed_images(request: Request, who: Reader, turn: Answering) -> Response:
@@ -105,6 +111,7 @@ async def embed_images(request: Request, who: Reader, turn: Answering) -> Respon
         },
         required=["image"],
         json=schemas.SearchQuery,
+        query=True,
     ),
 )
 async def search_images(request: Request, who: Reader, turn: Answering) -> Response:
@@ -126,13 +133,13 @@ async def search_images(request: Request, who: Reader, turn: Answering) -> Respo
     )
 
 
-@router.delete("/images/{digest}")
+@router.delete("/images/{digest}", response_model=schemas.ErasedAnswer)
 def erase_image(request: Request, who: Admin, digest: str) -> Response:
     """Erases an image everywhere; answers with the heads that were trained on it."""
     return answer(erase.erase(request.app.state.product, who.workspace, digest, actor=who.name))
 
 
-@router.get("/spaces")
+@router.get("/spaces", response_model=schemas.SpacesAnswer)
 def spaces(request: Request, _: Reader) -> Response:
     """The backbones served and their identity."""
     product: Product = request.app.state.product

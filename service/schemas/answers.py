@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from service.schemas.problem import Problem
+from service.schemas.spaces import Space
 
 
 class EmbeddingEntry(BaseModel):
@@ -20,7 +21,7 @@ class EmbeddingEntry(BaseModel):
 class EmbedAnswer(BaseModel):
     """The vectors of images, in the order sent, and the space they live in."""
 
-    space: dict[str, Any]
+    space: Space
     embeddings: list[EmbeddingEntry]
 
 
@@ -85,6 +86,14 @@ class Rejected(BaseModel):
     hint: str = ""
 
 
+class Taken(BaseModel):
+    """A file that the dataset holds."""
+
+    filename: str | None
+    digest: str
+    state: Literal["added", "known"]
+
+
 class IngestAnswer(BaseModel):
     """What became of every file: added + known + rejected is what was sent."""
 
@@ -93,7 +102,23 @@ class IngestAnswer(BaseModel):
     known: int
     rejected: list[Rejected]
     labels: dict[str, int]
-    images: list[dict[str, Any]]
+    images: list[Taken]
+
+
+class TrainedHead(BaseModel):
+    """A version of a head that was trained on an image."""
+
+    head: str
+    version: int
+
+
+class ErasedAnswer(BaseModel):
+    """An image that is gone for good."""
+
+    digest: str
+    erased: Literal[True]
+    datasets: int = Field(description="How many datasets held it.")
+    heads: list[TrainedHead] = Field(description="They are not changed.")
 
 
 class JobAnswer(BaseModel):
@@ -104,8 +129,15 @@ class JobAnswer(BaseModel):
     state: Literal["queued", "running", "succeeded", "failed", "cancelled"]
     progress: float
     stage: str
+    request: dict[str, Any] = Field(description="What was asked for.")
     result: dict[str, Any] | None
     error: Problem | None
     created: str
     started: str | None
     finished: str | None
+
+
+class JobsAnswer(BaseModel):
+    """The newest jobs."""
+
+    jobs: list[JobAnswer]

@@ -81,6 +81,9 @@ class Prediction(BaseModel):
         description="Share of training images at least as strange: small is strange."
     )
     unlike: bool | None = Field(description="Unlike what the head learnt from.")
+    evidence: list[Evidence] = Field(
+        default=[], description="Where it was asked for: the nearest images the head learnt from."
+    )
     explanation: Explanation | None = None
     explanations: list[Explanation] = Field(
         default=[], description="Task multilabel only: one for each label, the likeliest first."

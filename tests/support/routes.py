@@ -10,16 +10,12 @@ from service.settings import Settings
 PROBES = {"GET /livez", "GET /readyz", "GET /metrics"}
 
 
-def operations() -> dict[str, dict[str, Any]]:
-    app = create_app(Settings(), PrometheusMetrics())
-    return {
-        f"{method.upper()} {path}": operation
-        for path, methods in app.openapi()["paths"].items()
-        for method, operation in methods.items()
-    }
-
-
-OPERATIONS = operations()
+DOCUMENT: dict[str, Any] = create_app(Settings(), PrometheusMetrics()).openapi()
+OPERATIONS: dict[str, dict[str, Any]] = {
+    f"{method.upper()} {path}": operation
+    for path, methods in DOCUMENT["paths"].items()
+    for method, operation in methods.items()
+}
 GUARDED = sorted(OPERATIONS.keys() - PROBES)
 CHANGING = [name for name in GUARDED if not name.startswith("GET ")]
 
