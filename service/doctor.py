@@ -102,6 +102,8 @@ def examine_server(client: Client) -> Iterator[Finding]:
         yield _sound("datasets", f"{len(client.datasets()['datasets'])} datasets")
         waiting = [j for j in client.jobs()["jobs"] if j["state"] not in FINISHED]
         yield _sound("jobs", f"{len(waiting)} not finished")
+        # No route shows a home's files, and a client should not believe that they were looked at.
+        yield _sound("home", "not examined: run `penultimate doctor` where the server runs")
     except PenultimateError as error:
         yield Finding("server", sound=False, detail=error.detail, hint=error.hint)
 
