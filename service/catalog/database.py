@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
@@ -175,7 +175,7 @@ class _Watch:
 
 
 def _supported(text_of_url: str) -> URL:
-    url = make_url(text_of_url)
+    url = _parsed(text_of_url)
     if url.drivername in ("postgres", "postgresql", "postgresql+psycopg"):
         return url.set(drivername="postgresql+psycopg")
     if url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:"):
@@ -183,6 +183,17 @@ def _supported(text_of_url: str) -> URL:
     raise CatalogUnavailable(
         f"'{url.render_as_string(hide_password=True)}' is no place for a catalog",
         hint="Use sqlite:///path/to/file or postgresql://user:password@host/database.",
+    )
+
+
+def _parsed(text_of_url: str) -> URL:
+    with suppress(ArgumentError, ValueError):  # its words repeat what may be the password
+        url = make_url(text_of_url)
+        if "@" not in (url.host or ""):
+            return url
+    raise CatalogUnavailable(
+        "PENULTIMATE_CATALOG_URL cannot be read",
+        hint="In a user's name and password write %40 for @, %3A for : and %2F for /.",
     )
 
 

@@ -219,6 +219,8 @@ def test_a_full_disk_is_said_and_leaves_what_was(tmp_path: Path) -> None:
         "mysql://root@localhost/x",
         "nosuch://x/y",
         "postgresql://user:secret@127.0.0.1:1/none",
+        "postgresql://user:secret@127.0.0.1:port/none",
+        "postgresql://user:not@secret@127.0.0.1:1/none",
     ],
 )
 def test_an_url_that_is_no_catalog_is_refused_without_telling_the_password(url: str) -> None:
@@ -226,6 +228,7 @@ def test_an_url_that_is_no_catalog_is_refused_without_telling_the_password(url: 
         Catalog(url)
     assert refused.value.hint
     assert "secret" not in refused.value.detail
+    assert "secret" not in refused.value.hint
 
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
