@@ -136,11 +136,14 @@ def _home(settings: Settings) -> Iterator[Finding]:
 
 def _open_to_others(home: Path) -> list[str]:
     """What another account of this machine could read."""
-    if not home.is_dir() or not home.stat().st_mode & PRIVATE:
+    if not _mode(home) & PRIVATE:
         return []
-    opened = sorted(p.name for p in home.iterdir() if p.lstat().st_mode & PRIVATE)
-    kept = [name for name in opened if name in KEPT]
-    return [f"other accounts can read {', '.join(kept)}"] if kept else []
+    seen = sorted(name for name in KEPT if _mode(home / name) & PRIVATE)
+    return [f"other accounts can read {', '.join(seen)}"] if seen else []
+
+
+def _mode(path: Path) -> int:
+    return path.lstat().st_mode if path.exists() else 0
 
 
 def _catalog(catalog: Catalog) -> Iterator[Finding]:

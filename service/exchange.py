@@ -168,6 +168,11 @@ def files_of(name: str, images: Images) -> list[tuple[str, tuple[str, bytes | IO
     return files
 
 
+def is_given(images: Images) -> bool:
+    """Whether there is an image: an empty list is none."""
+    return not isinstance(images, Sequence) or bool(images)
+
+
 def _file(image: Image | NamedImage, default: str) -> tuple[str, bytes | IO[bytes]]:
     if isinstance(image, NamedImage):
         # A file name on disk need not be text; what is sent must be.

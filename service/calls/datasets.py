@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 from service.calls.jobs import JobProgress, until_done
-from service.exchange import Call, Flow, Image, Images, ask, files_of, json_call, path_of
+from service.exchange import Call, Flow, Image, Images, ask, files_of, is_given, json_call, path_of
 
 
 def datasets() -> Flow:
@@ -85,7 +85,7 @@ def ingest(
         ValueError: both images and an archive are given.
     """
     if archive is not None:
-        if not isinstance(images, Sequence) or images:
+        if is_given(images):
             raise ValueError("give images or an archive, not both")
         path = path_of("/v1/datasets/{}/images", dataset)
         return ask(Call("POST", path, files=files_of("archive", archive)))

@@ -11,6 +11,7 @@ from service.exchange import (
     NamedImage,
     ask,
     files_of,
+    is_given,
     json_call,
     path_of,
 )
@@ -41,7 +42,7 @@ def predict(
     """
     asked = [heads] if isinstance(heads, str) else heads
     if digests:
-        if not isinstance(images, Sequence) or images:
+        if is_given(images):
             raise ValueError("give images or digests, not both")
         body: dict[str, Any] = {"digests": list(digests), "heads": asked, "evidence": evidence}
         if explain:

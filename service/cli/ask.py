@@ -66,14 +66,12 @@ def predict(  # noqa: PLR0913 - each is an option of the command
     asked = [h.strip() for h in heads.split(",") if h.strip()] or None
     question = _Question(asked, evidence, remember, explain or save is not None)
     with session(context, server, key, as_json=as_json) as client:
-        answer: dict[str, Any] = {"space": None, "results": []}
+        parts: list[dict[str, Any]] = []
         with show.bar("Looking at images") as update:
             for part in client.stream(_questions(files, question)):
-                # A refusal has more to say than its results, where it is all that came.
-                earlier, space = answer["results"], part["space"] or answer["space"]
-                answer = {**(answer if earlier else part), "space": space}
-                answer["results"] = earlier + part["results"]
-                update(len(answer["results"]), len(files), "Looking at images")
+                parts.append(part)
+                update(sum(len(p["results"]) for p in parts), len(files), "Looking at images")
+    answer = _joined(parts)
     if as_json:
         print_json(answer)
     else:
@@ -177,6 +175,14 @@ def _ask(files: Sequence[tuple[str, Path]], question: _Question) -> "Flow":
         if error.answer is not None and "results" in error.answer:
             return error.answer
         raise
+
+
+def _joined(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """One answer; a refusal has more to say than its results, where it is all that came."""
+    if len(parts) == 1:
+        return parts[0]
+    space = next((part["space"] for part in parts if part["space"]), None)
+    return {"space": space, "results": [result for part in parts for result in part["results"]]}
 
 
 def _print_predictions(names: Sequence[str], results: Sequence[Mapping[str, Any]]) -> None:

@@ -4,13 +4,11 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Thread
 from typing import Any
 
 import orjson
 import pytest
-import uvicorn
-from live_server import free_port
+from speaking import speaking
 
 from service.http import intake
 from service.http.intake import HEAD_BYTES, LimitedProtocol
@@ -36,23 +34,8 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
 @pytest.fixture
 def port() -> Iterator[int]:
     """Uvicorn with our protocol."""
-    port = free_port()
-    config = uvicorn.Config(
-        echo,
-        port=port,
-        http=LimitedProtocol,
-        log_config=None,
-        lifespan="off",
-        timeout_keep_alive=60,
-    )
-    server = uvicorn.Server(config)
-    thread = Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield port
-    server.should_exit = True
-    thread.join(10)
+    with speaking(echo, LimitedProtocol, keep_alive_s=60) as port:
+        yield port
 
 
 @contextmanager

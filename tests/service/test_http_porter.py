@@ -11,12 +11,12 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from in_process import Http, opened, settings_of
 from keyring import Keyring
 from live_server import Server, free_port, picture
+from speaking import speaking
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from service.http.gate import ANSWERS
@@ -289,26 +289,13 @@ def turned() -> Turned:
 
 
 @pytest.fixture
-def speaking(turned: Turned) -> Iterator[socket.socket]:
+def connection(turned: Turned) -> Iterator[socket.socket]:
     """A connection to uvicorn with our protocol."""
-    port = free_port()
-    config = uvicorn.Config(
-        turned,
-        port=port,
-        http=PorterProtocol,
-        log_config=None,
-        lifespan="off",
-        timeout_keep_alive=1,
-    )
-    server = uvicorn.Server(config)
-    thread = Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
-        yield connection
-    server.should_exit = True
-    thread.join(10)
+    with (
+        speaking(turned, PorterProtocol, keep_alive_s=1) as port,
+        socket.create_connection(("127.0.0.1", port), timeout=10) as connected,
+    ):
+        yield connected
 
 
 def post(path: str, body: bytes, *more: str, version: str = "1.1") -> bytes:
@@ -334,23 +321,23 @@ def read_answers(connection: socket.socket, count: int) -> list[tuple[int, bytes
 
 
 def test_a_connection_that_was_refused_is_as_good_as_before(
-    turned: Turned, speaking: socket.socket
+    turned: Turned, connection: socket.socket
 ) -> None:
     for size in (0, 10, 50_000, 700_000):
-        speaking.sendall(post("/busy", b"x" * size))
-        assert read_answers(speaking, 1) == [(503, b"busy")]
-        speaking.sendall(post("/let-in", b"y" * size))
-        assert read_answers(speaking, 1) == [(200, b"y" * size)]
+        connection.sendall(post("/busy", b"x" * size))
+        assert read_answers(connection, 1) == [(503, b"busy")]
+        connection.sendall(post("/let-in", b"y" * size))
+        assert read_answers(connection, 1) == [(200, b"y" * size)]
     assert turned.reached == ["/let-in"] * 4
 
 
 def test_answers_come_in_the_order_of_the_questions(
-    turned: Turned, speaking: socket.socket
+    turned: Turned, connection: socket.socket
 ) -> None:
     asked = ["/let-in", "/busy", "/busy", "/let-in", "/busy"] * 100 + ["/busy"] * 3000
     whole = b"".join(post(path, str(n).encode()) for n, path in enumerate(asked))
-    Thread(target=speaking.sendall, args=(whole,), daemon=True).start()
-    answers = read_answers(speaking, len(asked))
+    Thread(target=connection.sendall, args=(whole,), daemon=True).start()
+    answers = read_answers(connection, len(asked))
     for n, (path, (status, body)) in enumerate(zip(asked, answers, strict=True)):
         # What waits behind another goes the usual way, where this application lets all in.
         assert (status, body) in {(200, str(n).encode()), (503, b"busy")}
@@ -359,26 +346,26 @@ def test_answers_come_in_the_order_of_the_questions(
 
 
 def test_whoever_wants_the_connection_closed_goes_the_usual_way(
-    turned: Turned, speaking: socket.socket
+    turned: Turned, connection: socket.socket
 ) -> None:
-    speaking.sendall(post("/busy", b"z", "Connection: close"))
-    assert read_answers(speaking, 1) == [(200, b"z")]
-    assert speaking.recv(1) == b""
+    connection.sendall(post("/busy", b"z", "Connection: close"))
+    assert read_answers(connection, 1) == [(200, b"z")]
+    assert connection.recv(1) == b""
     assert turned.reached == ["/busy"]
 
 
 @pytest.mark.parametrize("is_finished", [False, True])
 def test_a_refused_connection_that_says_no_more_is_closed_in_time(
-    speaking: socket.socket, *, is_finished: bool
+    connection: socket.socket, *, is_finished: bool
 ) -> None:
     request = post("/busy", b"x" * 1000)
-    speaking.sendall(request[:-500])
-    assert read_answers(speaking, 1) == [(503, b"busy")]
+    connection.sendall(request[:-500])
+    assert read_answers(connection, 1) == [(503, b"busy")]
     if is_finished:
         time.sleep(0.2)
-        speaking.sendall(request[-500:])
+        connection.sendall(request[-500:])
     begun = time.monotonic()
-    assert speaking.recv(1) == b""
+    assert connection.recv(1) == b""
     assert 0.5 < time.monotonic() - begun < 5
 
 
