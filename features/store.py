@@ -57,7 +57,8 @@ class FeatureStore:
         index_dir: folder of the index, on a local disk; made again whenever it is not right.
         space: what the vectors are.
         storage_options: keys and endpoints of the object store.
-        compact_after_files: how many small files of records are let be before they are merged.
+        compact_after_files: how many small files of records are let be before they are merged;
+            fewer, where these already fill a large one.
 
     Raises:
         SpaceMismatch: the records are of another space.
@@ -253,7 +254,8 @@ class FeatureStore:
 
     def _merge_if_many(self, view: View) -> None:
         files = self._small_files(view)
-        if len(files) > self._compact_after:
+        rows = sum(file.rows for file in files)
+        if len(files) > self._compact_after or rows >= self._synced.records.rows_per_file:
             try:
                 self._merge(view, files)
             except (FeatureError, Conflict) as error:

@@ -222,6 +222,17 @@ def test_files_grow_with_the_records_and_not_with_the_calls(
     assert store.check() == []
 
 
+def test_small_files_that_fill_a_large_one_are_merged_however_few(
+    opener: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records_module, "FILE_BYTES", 8 * 4 * SPACE.width)
+    store, vectors = opener(compact_after_files=64), made(24)
+    for i in range(0, 24, 3):
+        store.put(names(i + 3)[i:], vectors[i : i + 3])
+    assert len(list((tmp_path / "records").glob("*.parquet"))) == 2 + 2  # of nine and of three
+    assert store.check() == []
+
+
 def test_a_merge_that_fails_does_not_fail_the_put(
     opener: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
