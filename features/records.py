@@ -136,6 +136,10 @@ class Records:
         limit = self.rows_per_file // 2
         return [file for file in self.table.files().values() if file.rows < limit]
 
+    def fill_one(self, files: Sequence[TableFile]) -> bool:
+        """Whether the records of these files are enough for a file that is full."""
+        return sum(file.rows for file in files) >= self.rows_per_file
+
     def _replace(
         self, files: Sequence[TableFile], rows: Iterable[Rows], *, changes: bool
     ) -> Commit:

@@ -57,8 +57,7 @@ class FeatureStore:
         index_dir: folder of the index, on a local disk; made again whenever it is not right.
         space: what the vectors are.
         storage_options: keys and endpoints of the object store.
-        compact_after_files: how many small files of records are let be before they are merged;
-            fewer, where these already fill a large one.
+        compact_after_files: small files of records are merged when so many, or when they fill one.
 
     Raises:
         SpaceMismatch: the records are of another space.
@@ -254,8 +253,7 @@ class FeatureStore:
 
     def _merge_if_many(self, view: View) -> None:
         files = self._small_files(view)
-        rows = sum(file.rows for file in files)
-        if len(files) > self._compact_after or rows >= self._synced.records.rows_per_file:
+        if len(files) > self._compact_after or self._synced.records.fill_one(files):
             try:
                 self._merge(view, files)
             except (FeatureError, Conflict) as error:
