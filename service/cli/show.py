@@ -46,8 +46,9 @@ def count(number: int, what: str) -> str:
 
 
 def percent(value: float) -> str:
-    """A probability as people say it; certainty is left to the certain."""
-    return f"{100 * value:.1f} %"
+    """A probability as people say it: `> 99.9 %` and `< 0.1 %`, for no head is certain."""
+    said = f"{100 * value:.1f} %"
+    return {"100.0 %": "> 99.9 %", "0.0 %": "< 0.1 %"}.get(said, said)
 
 
 @contextmanager

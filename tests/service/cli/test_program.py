@@ -131,7 +131,7 @@ def test_every_verb_works_on_a_server_too(tmp_path: Path, folder: Path, run: Run
         at = ("--server", server.url)
         taught = run("learn", "colour", folder, *at)
         assert taught.exit_code == 0, taught.output
-        assert run(*at, "predict", folder / "red" / "00.png").stdout.split()[-4:-2] == [
+        assert run(*at, "predict", folder / "red" / "00.png").stdout.split()[-5:-3] == [
             "colour@1",
             "red",
         ]
