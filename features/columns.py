@@ -186,7 +186,7 @@ def _digests(column: pa.Array | pa.ChunkedArray) -> list[str]:
 
 def _matrix(column: pa.Array, width: int) -> Float32:
     """Return float32 (n, width) of lists that all have that length."""
-    if column.type.value_type != pa.float32():
+    if getattr(column.type, "value_type", None) != pa.float32():
         raise Malformed(f"vectors are {column.type}, not lists of float32")
     values = column.flatten()
     lengths = column.value_lengths()

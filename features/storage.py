@@ -190,7 +190,22 @@ def newest_version(folder: Path) -> set[str]:
     entries = {
         f"{LOG}/{name}" for name, entry in found if entry and int(entry[1]) <= table.version()
     }
-    return entries.union(map(unquote, data))
+    return entries.union(named(path, str(folder)) for path in data)
+
+
+def named(path: str, uri: str) -> str:
+    """Return the file that a path of the log means: one in the table's own folder.
+
+    Raises:
+        StoreDamaged: it lies elsewhere. What is named there is read, and one day deleted.
+    """
+    name = unquote(path)
+    if "://" in name or name.startswith("/") or ".." in name.split("/"):
+        hint = "Restore it from a backup; vectors can also be made again from the images."
+        raise StoreDamaged(
+            uri, f"the log names {name[:100]}, which is not in its folder", hint=hint
+        )
+    return name
 
 
 def first_line(text: str) -> str:

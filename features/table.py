@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import BinaryIO, NoReturn, cast
-from urllib.parse import unquote
 from uuid import uuid4
 
 import pyarrow as pa
@@ -22,7 +21,7 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from features.disk import flush, make_folder, reaching
 from features.errors import FeatureError, StoreDamaged, StoreUnavailable
-from features.storage import LOG, Folder, ObjectStore, Storage, first_line, local_folder
+from features.storage import LOG, Folder, ObjectStore, Storage, first_line, local_folder, named
 
 CHECKPOINT_EVERY = 64
 """Commits between two summaries of the log, which keep opening fast."""
@@ -101,7 +100,8 @@ class Table:
             actions = self._delta.get_add_actions()
         columns = [actions.column(c).to_pylist() for c in ("path", "size_bytes", "num_records")]
         found = zip(*columns, strict=True)
-        return {(name := unquote(n)): TableFile(name, size, rows or 0) for n, size, rows in found}
+        files = [TableFile(named(n, self.uri), size, rows or 0) for n, size, rows in found]
+        return {file.name: file for file in files}
 
     def missing(self) -> list[str]:
         """Name the files that the folder has not, or not in the size that the log says.

@@ -35,6 +35,9 @@ RESERVED = ("anonymous", "operator", "system")
 
 NO_KEY = "0" * 64
 
+NEVER = 0
+"""What is said of a home whose keys never changed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Principal:
@@ -127,7 +130,8 @@ class Door:
             seen, read_at = _changed_at(self._stamp), monotonic()
             found = self._catalog.keys.all()
             self._entries = {key.hash: _entry(key) for key in found}
-            self._closed = bool(found)
+            # A catalog that has lost its keys opens nothing: the home knows that there were some.
+            self._closed = bool(found) or seen != NEVER
             self._seen, self._read_at = seen, read_at
 
     def _age_s(self) -> float:
@@ -196,7 +200,7 @@ def _changed_at(stamp: Path) -> int:
     try:
         said = os.stat(stamp)  # noqa: PTH116  half the time of Path.stat, at every request
     except OSError:
-        return 0
+        return NEVER
     return hash((said.st_ino, said.st_mtime_ns))
 
 

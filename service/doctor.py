@@ -15,6 +15,7 @@ from typing import TypeVar
 from service.calls import FINISHED
 from service.catalog import Catalog
 from service.client import Client, PenultimateError
+from service.home import open_catalog
 from service.names import PRIVATE
 from service.problems import full_problem
 from service.product import Product
@@ -74,7 +75,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     """Examines what is installed and the home folder."""
     yield _packages()
     yield from _guarded("home", lambda: _home(settings))
-    catalog = yield from _opened("catalog", lambda: Catalog(settings.effective_catalog_url))
+    catalog = yield from _opened("catalog", lambda: open_catalog(settings))
     if catalog is None:
         return
     yield from _guarded("catalog", lambda: _catalog(catalog))

@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from service.catalog import Catalog
 from service.errors import InvalidRequest
+from service.home import open_catalog
 from service.leash import SERVER_PID
 from service.settings import Settings
-from service.wiring import build, prepare_home
+from service.wiring import build
 
 SERVICE = "service.app:Penultimate"
 
@@ -49,8 +49,7 @@ def prepare(settings: Settings, host: str, port: int) -> str:
 
 def needs_key(settings: Settings) -> bool:
     """Whether there ever was a key: from then on every request needs one."""
-    prepare_home(settings.home)
-    catalog = Catalog(settings.effective_catalog_url)
+    catalog = open_catalog(settings)
     try:
         return catalog.keys.any()
     finally:

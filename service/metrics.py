@@ -1,7 +1,9 @@
 """Counters and times for Prometheus, summed over all workers. Knows not what is counted."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from contextvars import Context
+from typing import Any
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -13,6 +15,7 @@ from prometheus_client import (
     multiprocess,
     values,
 )
+from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.registry import Collector
 
 from service.product import Metrics
@@ -34,11 +37,40 @@ STAGES = ("wait", "decode", "forward", "heads", "explain", "write")
 
 STAGE_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 
+ROOM = 2**18
+"""Bytes that each file of numbers has from the start: most servers never need more."""
+
+
+class Allotted(MmapedDict):
+    """The file that a worker's numbers lie in, without holes.
+
+    The library leaves holes, in the home folder. Where the disk is full, the system kills a process
+    that writes into one, and so each one that takes its place.
+    """
+
+    def __init__(self, filename: str, read_mode: bool = False) -> None:  # noqa: FBT001, FBT002  the library's own
+        if not read_mode:
+            _allot(filename, ROOM)
+        super().__init__(filename, read_mode)  # type: ignore[no-untyped-call]
+
+    def _init_value(self, key: str) -> None:
+        # More than any number takes with its name. Where it does not fit, the library doubles.
+        if self._used + len(key.encode()) + 64 > self._capacity:
+            _allot(self._fname, 2 * self._capacity)
+        super()._init_value(key)  # type: ignore[no-untyped-call]
+
+
+def _allot(filename: str, size: int) -> None:
+    with open(filename, "ab") as file:  # noqa: PTH123  the library gives a text
+        file.write(bytes(max(0, size - file.tell())))
+
 
 class PrometheusMetrics(Metrics):
     """The service's metrics, in a registry of their own."""
 
     def __init__(self) -> None:
+        library: Any = values
+        library.MmapedDict = Allotted
         self._registry = CollectorRegistry()
         self._counters = {
             name: Counter(f"penultimate_{name}", text, registry=self._registry)
@@ -81,8 +113,10 @@ class PrometheusMetrics(Metrics):
         which = (method, route, status)
         found = self._of_requests.get(which)
         if found is None:
-            found = self._of_requests[which] = self._requests.labels(method, route, str(status))
-        found.observe(seconds)
+            with suppress(OSError):  # a disk that is full: the next of its kind is counted again
+                found = self._of_requests[which] = self._requests.labels(method, route, str(status))
+        if found is not None:
+            found.observe(seconds)
 
     def level(self, name: str, value: int) -> None:
         """Sets the gauge `penultimate_<name>`, of this process."""

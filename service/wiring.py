@@ -3,17 +3,15 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from features.embedder import Embedder
 from features.engine import Engine, open_engine
-from features.errors import StoreUnavailable
 from features.images import Limits
 from features.keys import EmbeddingSpace
 from service.access import Door
 from service.backbones import weights_of
-from service.backup import RESTORING
 from service.catalog import Catalog
+from service.home import open_catalog
 from service.product import Metrics, NoMetrics, Product
 from service.settings import Settings
 from service.workflows import erase
@@ -29,8 +27,7 @@ def build(settings: Settings, metrics: Metrics | None = None) -> Product:
         StoreUnavailable: the home folder cannot be written.
     """
     metrics = metrics or NoMetrics()
-    prepare_home(settings.home)
-    catalog = Catalog(settings.effective_catalog_url)
+    catalog = open_catalog(settings)
     engine = _engine(settings, settings.backbone)
     product = Product(
         settings,
@@ -100,22 +97,3 @@ def _workspaces(settings: Settings, space: EmbeddingSpace, catalog: Catalog) -> 
             note=lambda used: catalog.spaces.note(name, used.id, used.to_dict()),
         )
     )
-
-
-def prepare_home(home: Path) -> None:
-    """Makes the home folder, readable by its owner alone.
-
-    Raises:
-        StoreUnavailable: it cannot be made, or holds half of a backup.
-    """
-    if (home / RESTORING).exists():
-        reason = "a backup was being restored here, and that was interrupted"
-        hint = "Run `penultimate restore` again, or empty the folder."
-        raise StoreUnavailable(str(home), reason, hint=hint)
-    try:
-        home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        (home / "run").mkdir(exist_ok=True, mode=0o700)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        hint = "Check PENULTIMATE_HOME and the permissions of the folder that it is in."
-        raise StoreUnavailable(str(home), reason, hint=hint) from error

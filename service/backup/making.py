@@ -181,7 +181,8 @@ def _refuse_target(settings: Settings, target: Path) -> None:
 
 def _own_catalog(settings: Settings) -> Catalog:
     url = settings.effective_catalog_url
-    if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).is_file():
+    file = Path(url.removeprefix("sqlite:///"))
+    if url.startswith("sqlite:///") and not (file.is_file() and file.stat().st_size):
         raise InvalidRequest(
             f"{settings.home.absolute()} holds nothing yet.", hint="Check PENULTIMATE_HOME."
         )

@@ -78,7 +78,7 @@ def read_manifest(backup: Path) -> Manifest:
             f"{backup} is no backup: it has no {MANIFEST}.",
             hint="Name the folder that `penultimate backup` made.",
         ) from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise BackupRejected(
             f"{backup / MANIFEST} cannot be read: {error}.", hint="Take another backup."
         ) from error
@@ -118,6 +118,8 @@ class Damage:
         try:
             if self._passes_a_link(path):
                 self._add(path, "is a link")
+            elif not (self._backup / path).is_file() and (self._backup / path).exists():
+                self._add(path, "is no file")
             elif copy_file(self._backup / path, copy) != entry:
                 self._add(path, "is not what was written")
         except (FileNotFoundError, NotADirectoryError):
@@ -167,7 +169,9 @@ def _writing(target: Path | None) -> Iterator[Any]:
         yield file.write
 
 
-def _refuse_newer(format_number: int, revision: str, release: str) -> None:
+def _refuse_newer(format_number: object, revision: str, release: str) -> None:
+    if type(format_number) is not int or format_number < 1:
+        raise ValueError(f"format {format_number!r} is none")
     if format_number > FORMAT or revision > REVISION:
         raise BackupRejected(
             f"The backup was made by release {release}, which is newer than this one.",

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from service.catalog.aliases import CHAMPION, AliasMove
 from service.catalog.audit import SYSTEM, Audit, note
@@ -15,7 +15,7 @@ from service.catalog.jobs import Jobs
 from service.catalog.keys import Key, Keys
 from service.catalog.labels import NO_GROUP, Labelled
 from service.catalog.spaces import Spaces
-from service.catalog.tables import erasures, workspaces
+from service.catalog.tables import erasures, registry, workspaces
 from service.errors import ErasurePending
 
 __all__ = [
@@ -60,6 +60,19 @@ class Catalog:
         self.spaces = Spaces(self.database)
         self.keys = Keys(self.database)
         self.audit = Audit(self.database)
+
+    def belongs_to(self, home: str) -> str:
+        """The id of the home that this catalog belongs to: the first that asks."""
+        query = select(registry.c.home)
+        with self.database.read() as connection:
+            found = connection.execute(query).scalar()
+        if found is None:
+            with self.database.write() as connection:
+                connection.execute(
+                    update(registry).where(registry.c.home.is_(None)).values(home=home)
+                )
+                found = connection.execute(query).scalar()
+        return str(found)
 
     def make_workspace(self, name: str) -> None:
         """Makes a workspace, if it is new."""

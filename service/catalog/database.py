@@ -12,11 +12,15 @@ from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from service.catalog.same_file import SameFile
 from service.errors import CatalogUnavailable, InvalidRequest
+
+PATIENCE = {"connect_timeout": 10, "tcp_user_timeout": 30_000}
+"""How long PostgreSQL, in s, and the way to it, in ms, may be silent; a URL may say otherwise."""
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
-REVISION = "0001"
+REVISION = "0002"
 """The newest migration. A catalog at another revision is migrated, or refused if it is newer."""
 
 BUSY_TIMEOUT_MS = 15_000
@@ -44,18 +48,20 @@ class Database:
     def __init__(self, url: str) -> None:
         with _opening():
             parsed = _supported(url)
-        self.place = parsed.render_as_string(hide_password=True)
-        self._file = _sqlite_file(parsed)
+        self.place = _shown(parsed)
+        self.file = _sqlite_file(parsed)
         with _opening(), _translated(self.place):
-            self._engine = _postgres(parsed) if self._file is None else _sqlite(parsed, self._file)
-            self._reader = _snapshots(self._engine) if self._file is None else self._engine
+            self._engine = _postgres(parsed) if self.file is None else _sqlite(parsed, self.file)
+            self._reader = _snapshots(self._engine) if self.file is None else self._engine
             self._writer = self._engine.execution_options(penultimate_write=True)
             self._migrate()
-            self._watch = None if self._file is None else _Watch(self._file)
+            self._watch = None if self.file is None else _Watch(self.file)
+            self._same = SameFile(self.file)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A consistent view; never waits for a writer."""
+        self._same.require()
         with _translated(self.place), self._reader.connect() as connection:
             yield connection
 
@@ -66,6 +72,7 @@ class Database:
         One writer at a time: what it reads stays true until it ends.
         """
         with _translated(self.place), self._writer.begin() as connection:
+            self._same.require()
             yield connection
 
     def changes(self) -> int | None:
@@ -80,7 +87,7 @@ class Database:
 
     def check(self) -> list[str]:
         """What SQLite's own integrity check finds; empty where it is sound."""
-        if self._file is None:
+        if self.file is None:
             return []
         try:
             with self.read() as connection:
@@ -96,14 +103,14 @@ class Database:
             CatalogUnavailable: it lies in PostgreSQL, which has a tool of its own for that, or it
                 cannot be read or written.
         """
-        if self._file is None:
+        if self.file is None:
             raise CatalogUnavailable(
                 f"the catalog at {self.place} is not in the home folder",
                 hint="Run `pg_dump --format=custom --file=catalog.dump URL`, and after it copy "
                 "the folders images, zoo and records of the home.",
             )
         try:
-            with closing(sqlite3.connect(self._file)) as source:
+            with closing(sqlite3.connect(self.file)) as source:
                 # Not the pages as they lie: they still hold what was deleted.
                 source.execute("VACUUM INTO ?", (str(file),))
         except sqlite3.Error as error:
@@ -118,7 +125,7 @@ class Database:
         Returns:
             Whether it could: not while somebody reads what was before.
         """
-        if self._file is None:
+        if self.file is None:
             return True
         with _translated(self.place), self._engine.connect() as connection:
             # In no transaction: the driver knows of none that it has not been told to begin.
@@ -181,7 +188,7 @@ def _supported(text_of_url: str) -> URL:
     if url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:"):
         return url
     raise CatalogUnavailable(
-        f"'{url.render_as_string(hide_password=True)}' is no place for a catalog",
+        f"'{_shown(url)}' is no place for a catalog",
         hint="Use sqlite:///path/to/file or postgresql://user:password@host/database.",
     )
 
@@ -195,6 +202,11 @@ def _parsed(text_of_url: str) -> URL:
         "PENULTIMATE_CATALOG_URL cannot be read",
         hint="In a user's name and password write %40 for @, %3A for : and %2F for /.",
     )
+
+
+def _shown(url: URL) -> str:
+    """A URL for messages. What follows the `?` may be a password, too."""
+    return url.set(query={}).render_as_string(hide_password=True)
 
 
 def _sqlite_file(url: URL) -> Path | None:
@@ -232,7 +244,8 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def _postgres(url: URL) -> Engine:
-    engine = create_engine(url, pool_pre_ping=True)
+    patience = {name: value for name, value in PATIENCE.items() if name not in url.query}
+    engine = create_engine(url, pool_pre_ping=True, connect_args=patience)
     event.listen(engine, "begin", _begin_postgres)
     return engine
 
@@ -281,7 +294,8 @@ def _translated(place: str) -> Iterator[None]:
             "A text or number in the request is one that no catalog can hold.",
             hint="Send text without control characters and numbers below two thousand million.",
         ) from error
-    except (DBAPIError, PoolTimeout, sqlite3.Error) as error:
+    # The last: SQLite quotes what is damaged, and no text may come of it.
+    except (DBAPIError, PoolTimeout, sqlite3.Error, UnicodeDecodeError) as error:
         reason = getattr(error, "orig", None) or error
         raise CatalogUnavailable(
             f"the catalog at {place} cannot be used: {reason}",

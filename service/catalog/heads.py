@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from service.catalog.aliases import CHAMPION, AliasMove, advance, move, moves, pointed, reseat
 from service.catalog.audit import note
@@ -220,6 +220,12 @@ class Heads:
         query = select(versions.c.artefact).join(heads).where(heads.c.workspace == workspace)
         with self._database.read() as connection:
             return set(connection.execute(query).scalars())
+
+    def first(self, workspace: str) -> str:
+        """When a workspace's first head was named, also if it is gone: other catalogs differ."""
+        query = select(func.min(heads.c.created)).where(heads.c.workspace == workspace)
+        with self._database.read() as connection:
+            return str(connection.execute(query).scalar())
 
     def _remove(
         self, connection: Connection, workspace: str, head_id: int, numbers: list[int], actor: str

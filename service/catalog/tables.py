@@ -167,6 +167,8 @@ registry = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("generation", Integer, nullable=False),
+    # Whose catalog this is, where it does not lie in the home itself.
+    Column("home", String(32)),
 )
 
 # Never removed: the audit tells keys apart by name, and a home that had a key stays closed.

@@ -239,14 +239,12 @@ def _answer(
 @contextmanager
 def _home(workspace: str) -> Iterator[_Home]:
     from service.access import operator
-    from service.catalog import Catalog
+    from service.home import open_catalog
     from service.names import check_workspace
-    from service.wiring import prepare_home
 
     settings = quiet_settings()
     who = operator(check_workspace(workspace))
-    prepare_home(settings.home)
-    catalog = Catalog(settings.effective_catalog_url)
+    catalog = open_catalog(settings)
     try:
         yield _Home(catalog, settings.home, who)
     finally:

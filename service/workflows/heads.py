@@ -7,6 +7,7 @@ from service.catalog import CHAMPION, SYSTEM, HeadEntry, Version
 from service.errors import Forbidden, NotFound
 from service.names import check_alias
 from service.product import Product
+from service.workspace import ZOO
 
 
 def list_all(product: Product, workspace: str) -> dict[str, Any]:
@@ -124,14 +125,24 @@ def delete_version(
 def sweep(product: Product, workspace: str) -> int:
     """Removes artefacts that no version uses: what a crash left between artefact and row.
 
-    None where no version uses any: a catalog that names nothing is more likely a wrong one, or a
-    new one in the place of one that was damaged.
+    None where no version uses any, or where the artefacts are another catalog's: this one is more
+    likely a wrong one, or a new one in the place of one that was damaged.
     """
     zoo = product.workspaces[workspace].zoo
     used = product.catalog.heads.artefacts(workspace)
-    unused = set(zoo.artefacts()) - used if used else set()
+    mine = bool(used) and _is_ours(product, workspace)
+    unused = set(zoo.artefacts()) - used if mine else set()
     _drop(product, workspace, unused)
     return len(unused)
+
+
+def _is_ours(product: Product, workspace: str) -> bool:
+    """Whether a library is this catalog's: the first with a head is noted for ever."""
+    note = product.settings.home / ZOO / f".{workspace}.catalog"
+    first = product.catalog.heads.first(workspace)
+    if not note.exists():
+        note.write_text(first, "ascii")
+    return note.read_text("ascii") == first
 
 
 def _drop(product: Product, workspace: str, artefacts: set[str]) -> None:

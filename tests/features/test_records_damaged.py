@@ -1,5 +1,6 @@
 """Records that are damaged, or cannot be reached or written: refused, and left as they were."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, TableFeatures, write_deltalake
 from deltalake.exceptions import CommitFailedError
@@ -16,9 +18,10 @@ from made_up import SPACE, names
 from recorded import again, contents, made, same
 
 from features import table as table_module
-from features.columns import schema
+from features.columns import Malformed, read, schema
 from features.errors import StoreDamaged, StoreUnavailable
 from features.records import Records
+from features.storage import newest_version
 
 ENDPOINT_OF_NOBODY = {
     "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
@@ -225,3 +228,39 @@ def test_a_commit_that_went_through_unheard_keeps_its_file(
     with pytest.raises(StoreUnavailable):
         records.append(names(1), made(1))
     assert set(names(1)) == set(contents(again(records)))
+
+
+@pytest.mark.parametrize("path", ["../s.parquet", "{}/s.parquet", "file://{}/s.parquet"])
+def test_a_log_that_names_a_file_elsewhere_is_damage_and_the_file_stays(
+    records: Records, path: str
+) -> None:
+    records.append(names(5), made(5))
+    folder = Path(records.table.uri)
+    stranger = folder.parent / "s.parquet"
+    shutil.copy(next(folder.glob("*.parquet")), stranger)
+    add = {
+        "path": path.format(folder.parent),
+        "size": stranger.stat().st_size,
+        "partitionValues": {},
+        "modificationTime": 1,
+        "dataChange": True,
+    }
+    log = folder / "_delta_log" / f"{records.table.version + 1:020d}.json"
+    log.write_text(json.dumps({"add": add}))
+    records.table.refresh()
+    with pytest.raises(StoreDamaged, match="not in its folder"):
+        records.erase(names(5)[:1])
+    with pytest.raises(StoreDamaged, match="not in its folder"):
+        newest_version(folder)  # what a backup copies
+    assert stranger.exists()
+
+
+def test_vectors_that_are_no_lists_are_damage(records: Records) -> None:
+    columns = schema(SPACE)
+    for name in ("embedding", "stages"):
+        columns = columns.set(columns.get_field_index(name), pa.field(name, pa.float32()))
+    row = {"digest": names(1), "embedding": [1.0], "stages": [1.0], "created": [0]}
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(row, schema=columns), sink)
+    with pytest.raises(Malformed, match="not lists"):
+        list(read(pa.BufferReader(sink.getvalue()), SPACE))

@@ -1,6 +1,7 @@
 """Backups: what they hold, what they refuse, and that a home put back answers as it did before."""
 
 import json
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -403,3 +404,25 @@ def test_the_commands_say_what_they_did(home: Path, tmp_path: Path) -> None:
 def command(home: Path, *words: str | Path) -> Result:
     environment = {"PENULTIMATE_HOME": str(home), "PENULTIMATE_BACKBONE": "toy"}
     return CliRunner().invoke(app, [str(w) for w in words], env=environment)
+
+
+def test_a_pipe_in_a_backup_keeps_nobody_waiting(damaged: Path) -> None:
+    path = next((damaged / "images").rglob("?" * 64))
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(BackupRejected, match="is no file"):
+        verify(damaged)
+
+
+def test_a_manifest_nested_too_deeply_is_refused(damaged: Path) -> None:
+    (damaged / "manifest.json").write_text("[" * 100_000)
+    with pytest.raises(BackupRejected):
+        verify(damaged)
+
+
+@pytest.mark.parametrize("number", [-1, 0, True, 1.0, "1", None])
+def test_a_manifest_of_no_format_is_refused(damaged: Path, number: object) -> None:
+    manifest = damaged / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"format": number}))
+    with pytest.raises(BackupRejected, match="is none"):
+        verify(damaged)

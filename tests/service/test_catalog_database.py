@@ -271,3 +271,31 @@ def test_another_program_that_holds_the_file_is_waited_for(tmp_path: Path) -> No
     assert catalog.datasets.names(W) == ["d"]
     other.close()
     catalog.close()
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_catalog_that_is_taken_away_under_a_process_takes_no_more_writes(
+    tmp_path: Path, *, replaced: bool
+) -> None:
+    """SQLite would go on writing to a file without a name, and all of it would be lost."""
+    url = f"sqlite:///{tmp_path / 'catalog.sqlite'}"
+    catalog = Catalog(url)
+    catalog.datasets.add(W, "d", [Labelled("a" * 64, "x")])
+    for file in tmp_path.glob("catalog.sqlite*"):
+        file.rename(tmp_path / f"away-{file.name}")
+    if replaced:
+        Catalog(url).close()
+    with pytest.raises(CatalogUnavailable, match="replaced"):
+        catalog.datasets.add(W, "d", [Labelled("b" * 64, "x")])
+    with pytest.raises(CatalogUnavailable, match="replaced"):
+        catalog.heads.generation_anew()  # what /readyz asks
+    catalog.close()
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "mysql"])
+def test_a_password_behind_the_question_mark_is_not_said_either(scheme: str) -> None:
+    if scheme == "postgresql":
+        pytest.importorskip("psycopg")
+    with pytest.raises(CatalogUnavailable) as refused:
+        Catalog(f"{scheme}://ana@127.0.0.1:1/x?password=s3cret&sslpassword=s3cret")
+    assert "s3cret" not in f"{refused.value.detail} {refused.value.hint}"

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from in_process import Http, files, opened, settings_of, teach, work
+from keyring import Keyring
 from live_server import picture
 
 from features.errors import StoreUnavailable
@@ -19,6 +20,7 @@ from service.errors import CatalogUnavailable
 from service.product import Product
 from service.wiring import build
 from service.workflows import heads
+from service.workflows.ingest import LabelledUpload, ingest
 
 KNOWN = [picture("red", n) for n in range(3)]
 NEW = [picture("green", 7_000 + n, side=120) for n in range(6)]
@@ -253,6 +255,7 @@ CATALOGS: dict[str, Callable[[Path], object]] = {
         (data := c.read_bytes())[:8192] + b"\xff" * (len(data) // 2) + data[8192 + len(data) // 2 :]
     ),
     "a folder": lambda c: [c.unlink(), c.mkdir()],
+    "of no bytes": lambda c: c.write_bytes(b""),
 }
 
 
@@ -267,6 +270,19 @@ def test_a_damaged_catalog_is_named_and_never_replaced(home: Path, damage: str) 
     assert found[0].hint
     assert (home / "images").is_dir()
     assert len(list((home / "zoo" / "default").iterdir())) >= 2
+    with pytest.raises((CatalogUnavailable, StoreUnavailable)):
+        build(settings_of(home)).close()
+
+
+def test_a_home_that_has_lost_its_catalog_with_its_keys_stays_shut(home: Path) -> None:
+    with opened(settings_of(home)) as http:
+        assert http.get("/v1/heads").status_code == 200
+        Keyring(http).key("admin")
+        assert http.get("/v1/heads").status_code == 401
+    for path in home.glob("catalog.sqlite*"):
+        path.unlink()
+    with opened(settings_of(home)) as http:
+        assert http.get("/v1/heads").status_code == 401
 
 
 def test_a_new_catalog_beside_an_old_home_deletes_nothing(home: Path) -> None:
@@ -295,3 +311,23 @@ def test_an_artefact_that_never_got_its_version_is_swept_away(product: Product) 
     assert heads.sweep(product, "default") == 1
 
     assert set(place.zoo.artefacts()) == {first, second} - gone
+
+
+def test_a_head_taught_beside_a_wrong_catalog_costs_no_older_head(home: Path) -> None:
+    """What somebody gets who forgets PENULTIMATE_CATALOG_URL, and learns something."""
+    product = build(settings_of(home))
+    assert heads.sweep(product, "default") == 0  # as every trainer does
+    product.close()
+    other = build(settings_of(home, catalog_url=f"sqlite:///{home / 'other.sqlite'}"))
+    pictures = [(c, picture(c, 500 + n)) for c in ("green", "blue") for n in range(12)]
+    uploads = [
+        LabelledUpload(f"{c}-{n}.png", data, c, None) for n, (c, data) in enumerate(pictures)
+    ]
+    ingest(other, "default", "third", uploads)
+    assert teach(other, "third", "third").state == "succeeded"
+
+    assert heads.sweep(other, "default") == 0
+
+    assert len(list(other.workspaces["default"].zoo.artefacts())) == 3
+    other.close()
+    assert not [f for f in ill(home) if "heads" in f.about]
