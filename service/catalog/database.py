@@ -2,17 +2,18 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from service.catalog.same_file import SameFile
+from service.catalog.urls import shown, sqlite_file, supported
 from service.errors import CatalogUnavailable, InvalidRequest
 
 PATIENCE = {"connect_timeout": 10, "tcp_user_timeout": 30_000}
@@ -47,9 +48,9 @@ class Database:
 
     def __init__(self, url: str) -> None:
         with _opening():
-            parsed = _supported(url)
-        self.place = _shown(parsed)
-        self.file = _sqlite_file(parsed)
+            parsed = supported(url)
+        self.place = shown(parsed)
+        self.file = sqlite_file(parsed)
         with _opening(), _translated(self.place):
             self._engine = _postgres(parsed) if self.file is None else _sqlite(parsed, self.file)
             self._reader = _snapshots(self._engine) if self.file is None else self._engine
@@ -179,38 +180,6 @@ class _Watch:
     def close(self) -> None:
         with self._lock:
             self._connection.close()
-
-
-def _supported(text_of_url: str) -> URL:
-    url = _parsed(text_of_url)
-    if url.drivername in ("postgres", "postgresql", "postgresql+psycopg"):
-        return url.set(drivername="postgresql+psycopg")
-    if url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:"):
-        return url
-    raise CatalogUnavailable(
-        f"'{_shown(url)}' is no place for a catalog",
-        hint="Use sqlite:///path/to/file or postgresql://user:password@host/database.",
-    )
-
-
-def _parsed(text_of_url: str) -> URL:
-    with suppress(ArgumentError, ValueError):  # its words repeat what may be the password
-        url = make_url(text_of_url)
-        if "@" not in (url.host or ""):
-            return url
-    raise CatalogUnavailable(
-        "PENULTIMATE_CATALOG_URL cannot be read",
-        hint="In a user's name and password write %40 for @, %3A for : and %2F for /.",
-    )
-
-
-def _shown(url: URL) -> str:
-    """A URL for messages. What follows the `?` may be a password, too."""
-    return url.set(query={}).render_as_string(hide_password=True)
-
-
-def _sqlite_file(url: URL) -> Path | None:
-    return Path(url.database or "") if url.get_backend_name() == "sqlite" else None
 
 
 def _sqlite(url: URL, file: Path) -> Engine:
