@@ -3,7 +3,8 @@
 Intervals: the jackknife that leaves out one group at a time (Efron and Stein 1981, Annals of
 Statistics 9), its variance multiplied for shared images as in `statistics`, with Student's
 quantile. Grades get one imaginary image that is a grade off: where every grade is right, nothing
-else would say that the next one may not be.
+else would say that the next one may not be. Where the truth does not vary, or nothing is left to
+vary without one group, a figure is unknown: none is better than one with an interval of no width.
 
 Spearman's correlation is corrected for how few images are ranked together. Its interval is that of
 Fisher's z with Bonett and Wright's variance (2000, Psychometrika 65), r² in place of r²/2, without
@@ -27,26 +28,37 @@ MOST_STEP = 0.5
 _NEIGHBOURS_SWAPPED = 12
 """Over m (m² - 1): what two neighbours of m in the wrong order cost a rank correlation."""
 
+_ROUNDING = 1e-12
+"""Share of the squares up to which a variance may be what rounding left."""
+
 Statistic = Callable[[Float64], Float64]
 """A figure from sums over images, float64 (..., n_sums) in the order of `_sums`."""
 
 
-def kappa(scored: Scored) -> Estimate:
-    """Return the quadratic weighted kappa of grades: 0 is chance, 1 is all right.
+def kappa(scored: Scored) -> Estimate | None:
+    """Return the quadratic weighted kappa: 0 is chance, 1 is all right; None of one grade.
 
     Cohen, "Weighted kappa" (1968), Psychological Bulletin 70. The grade given is the likeliest.
     """
-    return _jackknifed(scored, _kappa, -1.0, 1.0)
+    return _jackknifed(scored, _kappa, -1.0, 1.0) if _varies(scored) else None
 
 
-def mean_absolute_error(scored: Scored) -> Estimate:
-    """Return how far answers are off on average: in grades, or in the unit of the numbers."""
-    return _jackknifed(scored, _error, 0.0, np.inf)
+def mean_absolute_error(scored: Scored) -> Estimate | None:
+    """Return how far answers are off on average: in grades, or in the unit of the numbers.
+
+    None of numbers of one group, which tells nothing of the next.
+    """
+    question = scored.question
+    most = float(len(question.classes) - 1) if question.exclusive else np.inf
+    return _jackknifed(scored, _error, 0.0, most)
 
 
-def r_squared(scored: Scored) -> Estimate:
-    """Return R²: the share of the numbers' variance that is explained; guessing has none."""
-    return _jackknifed(scored, _explained, -np.inf, 1.0)
+def r_squared(scored: Scored) -> Estimate | None:
+    """Return R²: the share of the numbers' variance that is explained; guessing has none.
+
+    None where they do not vary, or do not without some group.
+    """
+    return _jackknifed(scored, _explained, -np.inf, 1.0) if _varies(scored) else None
 
 
 def spearman(scored: Scored) -> Estimate | None:
@@ -56,6 +68,8 @@ def spearman(scored: Scored) -> Estimate | None:
     """
     from scipy.special import stdtrit
 
+    if not _varies(scored):
+        return None
     n, passes = len(scored.targets), len(scored.passes)
     influence, value, inverse_sizes, steps = np.zeros(n), 0.0, 0.0, []
     for one in scored.passes:
@@ -123,17 +137,28 @@ def _error(sums: Float64) -> Float64:
 def _explained(sums: Float64) -> Float64:
     n, truth, truth_2, _, _, error_2, _ = np.moveaxis(sums, -1, 0)
     variance = truth_2 - truth**2 / n
-    return np.asarray(1 - np.divide(error_2, variance, out=np.ones_like(n), where=variance > 0))
+    known = variance > _ROUNDING * truth_2
+    return np.asarray(1 - np.divide(error_2, variance, out=np.full_like(n, np.nan), where=known))
 
 
-def _jackknifed(scored: Scored, statistic: Statistic, lowest: float, highest: float) -> Estimate:
+def _varies(scored: Scored) -> bool:
+    return bool((scored.targets != scored.targets[:1]).any())
+
+
+def _jackknifed(
+    scored: Scored, statistic: Statistic, lowest: float, highest: float
+) -> Estimate | None:
     from scipy.special import stdtrit
 
     by_group = _by_group(scored)
     value = float(statistic(by_group.sum(axis=1)).mean())
     if scored.question.exclusive:
         by_group = np.concatenate([by_group, _one_off(by_group)], axis=1)
+    if by_group.shape[1] < 2:  # noqa: PLR2004  nothing is left without the only one
+        return None
     without = statistic(by_group.sum(axis=1, keepdims=True) - by_group).mean(axis=0)
+    if not np.isfinite([value, *without]).all():
+        return None
     n = len(without)
     variance = (n - 1) / n * float(np.sum((without - without.mean()) ** 2)) * scored.sharing
     half = float(stdtrit(max(1, n - 1), (1 + CONFIDENCE) / 2)) * np.sqrt(variance)

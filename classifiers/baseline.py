@@ -78,8 +78,10 @@ def _yes_or_no(A: Float32, yes: Float64) -> Model:
 def _ridge(A: Float32, values: Float64) -> Model:
     from sklearn.linear_model import Ridge
 
-    model = Ridge(alpha=PENALTY).fit(A, values)
-    return lambda columns: np.asarray(model.predict(columns), np.float64).reshape(-1, 1)
+    # Columns are float32, and so would be what is fitted: a large mean would leave it no digits.
+    middle, unit = values.mean(), values.std() or 1.0
+    model = Ridge(alpha=PENALTY).fit(A, (values - middle) / unit)
+    return lambda columns: middle + unit * np.asarray(model.predict(columns), np.float64)[:, None]
 
 
 def _equal_energy(Z: Float32, blocks: Sequence[Block]) -> tuple[Float32, Float32]:

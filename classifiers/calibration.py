@@ -149,6 +149,12 @@ def _losses(p: Float64, y: Int64) -> Float64:
     return np.asarray(-np.log(np.maximum(p[np.arange(len(y)), y], TINY)))
 
 
+def _other(p: Float64, y: Int64) -> Float64:
+    """The loss of each image if it were of any class but its own."""
+    rest = np.maximum(1 - p[np.arange(len(y)), y], TINY)
+    return np.asarray(-np.log(rest))
+
+
 def _bin(claimed: Float64, true: Float64) -> Bin:
     from scipy.stats import norm  # late: half a second, and no answer needs it
 
@@ -174,11 +180,14 @@ def _fit(p: Float64, y: Int64, method: Method) -> Calibration:
     if method == "none":
         return Calibration()
     n_classes = p.shape[1]
+    # Platt's targets: n images that are all right do not show that none will ever be wrong.
+    wrong = 1 / (len(y) + 2)
     free_shifts = n_classes if method == "affine" else 0
 
     def cost(theta: Float64) -> float:
         shifts = theta[1:] if free_shifts else np.zeros(n_classes)
-        loss = log_loss(_transform(p, float(np.exp(theta[0])), shifts), y) * len(y)
+        said = _transform(p, float(np.exp(theta[0])), shifts)
+        loss = float(((1 - wrong) * _losses(said, y) + wrong * _other(said, y)).sum())
         return loss + float((theta**2).sum()) / (2 * PRIOR_SD**2)
 
     from scipy.optimize import minimize

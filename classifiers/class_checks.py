@@ -1,5 +1,6 @@
 """What is wrong with the classes of a label set, given what is asked. Knows nothing of vectors."""
 
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator
 
@@ -48,12 +49,19 @@ def _train_counts(label_set: LabelSet, question: Question) -> Counter[str]:
 
 def _similar_labels(_: LabelSet, question: Question) -> Iterator[Problem]:
     labels = sorted(question.classes)
-    spellings = values_of([" ".join(label.split()).casefold() for label in labels], labels)
+    spellings = values_of([_spelling(label) for label in labels], labels)
     similar = [label for found in spellings.values() if len(found) > 1 for label in found if label]
     if similar:
-        detail = "Labels that differ only in case or spaces are different classes"
+        detail = "Labels that differ only in case, spaces or encoding are different classes"
         detail = f"{detail}: {listed(similar)}."
         yield Problem("similar_labels", detail, first(similar), "warning")
+
+
+def _spelling(label: str) -> str:
+    """What a reader sees: letters composed, without those that have no width."""
+    composed = unicodedata.normalize("NFKC", label)
+    seen = "".join(c for c in composed if unicodedata.category(c) != "Cf")
+    return " ".join(seen.split()).casefold()
 
 
 def _too_few_images(label_set: LabelSet, question: Question) -> Iterator[Problem]:

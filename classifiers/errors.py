@@ -69,10 +69,12 @@ class NoSignal(ClassifierError):
         self.metric = metric
         found = card.metrics[metric]
         name, chance = _CHANCE[metric]
+        # The p-value is that of a stand-in, which may see what the head itself misses.
+        why = "which chance may do as well" if found["value"] > chance else "no better than chance"
         super().__init__(
             f"head {card.name!r} learnt nothing that it could show on images it had not seen: "
             f"{name} {found['value']:.2f} (95 % interval {found['low']:.2f} to "
-            f"{found['high']:.2f}, chance is {chance:.2f}), which chance may do as well "
+            f"{found['high']:.2f}, chance is {chance:.2f}), {why} "
             f"(p = {card.p_value:.2g})",
             hint="Check the labels and add images, or allow a head without signal "
             "(allow_no_signal); its card will say so.",

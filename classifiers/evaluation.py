@@ -169,7 +169,8 @@ def _above_chance(figures: Mapping[str, Estimate], question: Question) -> bool:
 def measure_test(answers: Float64, examples: Examples, question: Question) -> dict[str, Measure]:
     """Return the metrics of images that were kept aside, looked at once.
 
-    The AUC is absent where the images kept aside are all of one class.
+    Figures that are unknown are absent: the AUC where the images kept aside are all of one class,
+    those of numbers where they are all equal or of one group.
     """
     once = Pass(np.zeros(len(examples), np.int64), answers)
     return _measures(_figures(Scored(question, examples.targets, examples.groups, (once,))))

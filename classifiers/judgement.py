@@ -122,6 +122,16 @@ def judge(answers: Float64, examples: Examples, question: Question, coverage: fl
     )
 
 
+def held_by_class(judged: Judgement, examples: Examples, question: Question) -> dict[str, int]:
+    """How many images of each class had it in their set; empty where classes do not exclude."""
+    if not question.exclusive:
+        return {}
+    y = examples.y
+    members = judged.sets.members(judged.answers, ordered=question.task == "ordinal")
+    counts = np.bincount(y[members[np.arange(len(y)), y]], minlength=len(question.classes))
+    return dict(zip(question.classes, counts.tolist(), strict=True))
+
+
 def _calibrated(
     change: _Change, before: tuple[Float64, IntArray], after: tuple[Float64, IntArray]
 ) -> Calibrated:

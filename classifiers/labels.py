@@ -5,7 +5,8 @@ Codes of `Problem`:
     error    empty_dataset, missing_label, task_misfit, one_label, too_few_images,
              conflicting_labels, conflicting_groups, unknown_digests, bad_split,
              image_on_both_sides, group_on_both_sides, class_missing_in_split
-    warning  duplicate_image, similar_labels, missing_group, single_group_class, class_not_tested
+    warning  duplicate_image, similar_labels, missing_group, single_group_class, class_not_tested,
+             taken_for_numbers
 """
 
 import hashlib
@@ -13,7 +14,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 
-from classifiers.asked import AUTO, find_question
+from classifiers.asked import AUTO, FEWEST_OF_A_CLASS, find_question
 from classifiers.class_checks import CLASS_CHECKS
 from classifiers.errors import LabelProblems
 from classifiers.label_set import (
@@ -57,6 +58,8 @@ def find_problems(
         problems.append(Problem("task_misfit", _misfit(misfit), first(misfit.items)))
     else:
         problems += [p for check in CLASS_CHECKS for p in check(label_set, question)]
+        if task == AUTO:
+            problems += _taken_for_numbers(label_set, question)
     if known is not None:
         problems += _unknown_digests(label_set, frozenset(known))
     return sorted(problems, key=lambda problem: problem.severity != "error")
@@ -168,6 +171,21 @@ def _unknown_digests(label_set: LabelSet, known: frozenset[str]) -> Iterator[Pro
     if unknown:
         detail = f"{counted(unknown, 'image')} without a record; embed them first."
         yield Problem("unknown_digests", detail, first(unknown))
+
+
+def _taken_for_numbers(label_set: LabelSet, question: Question) -> Iterator[Problem]:
+    """One slip among numbered classes makes numbers of them all, which nobody may have meant."""
+    if not question.is_number:
+        return
+    counts = Counter(label for _, label in learnt(label_set))
+    few = [label for label, count in counts.items() if count < FEWEST_OF_A_CLASS]
+    if len(few) < len(counts) - len(few) and all(float(label).is_integer() for label in counts):
+        detail = (
+            f"The labels are taken for numbers, not for classes, since fewer than "
+            f"{FEWEST_OF_A_CLASS} images have {listed(few)}. If they name classes, correct these "
+            "or state the task multiclass."
+        )
+        yield Problem("taken_for_numbers", detail, first(few), "warning")
 
 
 _CHECKS: tuple[Callable[[LabelSet], Iterator[Problem]], ...] = (

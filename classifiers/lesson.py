@@ -76,12 +76,14 @@ def prepare(
     copies = [[row_of[digest] for digest in one] for one in copied]
     complete = recipe.complete(len(sides.train), scaling.n_columns, question.n_outputs)
     train, plan = keep_together(sides.train, copies, complete)
+    # Rows of the images kept aside follow those of the others.
+    aside = [[row - len(train) for row in one if row >= len(train)] for one in copies]
     return Lesson(
         (*warnings, *doubts(label_set, copies)),
         fingerprint(label_set),
         width,
         train,
-        sides.test,
+        sides.test.keeping_together(aside),
         question,
         scaling,
         complete,

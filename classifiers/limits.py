@@ -1,11 +1,11 @@
 """What a reader must know before trusting a head, in plain sentences. Knows nothing of vectors."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from classifiers.folds import Plan
 from classifiers.statistics import Measure
-from classifiers.tasks import Question
+from classifiers.tasks import Question, Task
 
 SMALL_CLASS = 50
 """Images of a class under which its figures are called uncertain."""
@@ -13,16 +13,41 @@ SMALL_CLASS = 50
 FEW_GROUPS = 20
 """Groups under which the intervals rest on little."""
 
+FEWEST_USUAL = 19
+"""Images from which one can be called unlike them: of n the strangest has a usualness of
+1 / (n + 1), and 0.05 is what is called unlike."""
+
 UNEQUAL = 1.5
 """Ratio of the commonest to the rarest class from which probabilities need a word."""
+
+FAR_BELOW = 0.15
+"""By how much a class must miss the coverage for a word."""
 
 RARE = 10
 """Ratio from which the rarest class needs a word."""
 
 
+_OF_CLASSES = {"auc": "AUC"}
+_CALLED: Mapping[Task, Mapping[str, str]] = {
+    "binary": _OF_CLASSES,
+    "multiclass": _OF_CLASSES,
+    "multilabel": _OF_CLASSES,
+    "ordinal": {**_OF_CLASSES, "kappa": "quadratic kappa"},
+    "regression": {
+        "spearman": "rank correlation",
+        "r2": "R²",
+        "mean_absolute_error": "mean absolute error",
+    },
+}
+"""Figures that a test split may be unable to give."""
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the sentences are made from."""
+    """What the sentences are made from.
+
+    `held`: of classes that exclude each other, how many images had theirs in their prediction set.
+    """
 
     question: Question
     n_images: int
@@ -34,12 +59,30 @@ class Facts:
     metrics: Mapping[str, Measure]
     baseline: Mapping[str, Measure]
     fast: bool = False
+    coverage: float = 0.9
+    held: Mapping[str, int] = field(default_factory=dict)
 
 
 def describe_limits(facts: Facts) -> tuple[str, ...]:
     """Return the limits of a head as sentences, the gravest first."""
-    describers = (_signal, _groups, _size, _balance, _baseline, _numbers, _fast, _everywhere)
+    learnt_from = (_signal, _groups, _size, _usual, _balance, _sets)
+    describers = (*learnt_from, _baseline, _numbers, _fast, _everywhere)
     return tuple(sentence for describe in describers for sentence in describe(facts))
+
+
+def describe_unknown(question: Question, found: Mapping[str, Measure]) -> Iterator[str]:
+    """Say which figures the images kept aside could not give.
+
+    Args:
+        question: what is asked.
+        found: figures of the images kept aside.
+    """
+    unknown = [called for name, called in _CALLED[question.task].items() if name not in found]
+    if unknown:
+        yield (
+            f"The images of the test split cannot tell the {' and the '.join(unknown)}: they are "
+            "too few, all alike in what they are labelled, or all of one group."
+        )
 
 
 def _signal(facts: Facts) -> Iterator[str]:
@@ -59,7 +102,8 @@ def _groups(facts: Facts) -> Iterator[str]:
             "are too good."
         )
     elif facts.n_groups < FEW_GROUPS:
-        yield f"It learnt from {facts.n_groups} groups only; another group may be unlike them all."
+        groups = "1 group" if facts.n_groups == 1 else f"{facts.n_groups} groups"
+        yield f"It learnt from {groups} only; another group may be unlike them all."
 
 
 def _size(facts: Facts) -> Iterator[str]:
@@ -73,6 +117,14 @@ def _size(facts: Facts) -> Iterator[str]:
         yield (
             f"The smallest class, {label!r}, has {count} images: read the intervals, not the "
             "figures."
+        )
+
+
+def _usual(facts: Facts) -> Iterator[str]:
+    if facts.n_images < FEWEST_USUAL:
+        yield (
+            "It never calls an image unlike those it learnt from, whatever it shows: for that it "
+            f"would need {FEWEST_USUAL} images."
         )
 
 
@@ -94,6 +146,17 @@ def _balance(facts: Facts) -> Iterator[str]:
         )
     if ratio >= RARE:
         yield f"{label!r} is {ratio:.0f} times rarer than the commonest class."
+
+
+def _sets(facts: Facts) -> Iterator[str]:
+    shares = {name: held / facts.class_counts[name] for name, held in facts.held.items()}
+    label = min(shares, key=shares.__getitem__, default=None)
+    if label is not None and shares[label] < facts.coverage - FAR_BELOW:
+        yield (
+            f"Its prediction sets hold the truth in {100 * facts.coverage:.0f} % of images of all "
+            f"classes together, not of each: of {facts.class_counts[label]} images of {label!r}, "
+            f"{facts.held[label]} had it in their set."
+        )
 
 
 def _baseline(facts: Facts) -> Iterator[str]:

@@ -14,6 +14,7 @@ together by a stand-in that has seen none of them. What only trees can see, it d
 
 Dealt are whole groups: a group gets the labels of another, in any order, stretched or thinned to
 its own size. That is exact for groups of one size (an image without a group is one of its own).
+Where all images are of one group there is nothing to deal, and p is 1.
 The figure is the head's leading one: the AUC, the mean over outputs; of numbers Spearman's
 correlation. Knows no metric of a head, and no folds.
 """
@@ -60,6 +61,9 @@ def permutation_p(
         permutations: how often labels are dealt.
         seed: equal seeds deal equally.
     """
+    if not groups.any():
+        # Of one group nothing is left to learn from: what scores it is rounding, and means nothing.
+        return 1.0
     stand_ins = [_StandIn(view, groups) for view in views]
     rng = np.random.default_rng(seed)
     figure_of = _spearman if squared else _auc

@@ -20,7 +20,7 @@ The quantile is Student's, of as many degrees as there are independent groups le
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import nan
+from math import floor, log10, nan
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,7 @@ Bool = npt.NDArray[np.bool_]
 CONFIDENCE = 0.95
 CHANCE_AUC = 0.5
 LIKELY = 0.5
+_PLACES = 6
 
 
 @with_config(STRICT)
@@ -96,8 +97,14 @@ class Estimate:
     p_value: float = nan
 
     def measure(self) -> Measure:
-        """Return the figure and its interval, rounded to what they are worth."""
-        return Measure(value=round(self.value, 6), low=round(self.low, 6), high=round(self.high, 6))
+        """Return the figure and its interval, rounded to what they are worth.
+
+        Six places; of what is small, as errors in a small unit are, six digits of the upper end.
+        """
+        size = max(abs(self.value), abs(self.low), abs(self.high))
+        places = max(_PLACES, _PLACES - 1 - floor(log10(size))) if size > 0 else _PLACES
+        value, low, high = (round(each, places) for each in (self.value, self.low, self.high))
+        return Measure(value=value, low=low, high=high)
 
 
 def cv_sharing(folds: int, repeats: int) -> float:

@@ -21,10 +21,10 @@ from classifiers.evaluation import Evaluation, evaluate, leading, measure_test
 from classifiers.examples import describe_numbers
 from classifiers.growth import measure_growth
 from classifiers.head import Head
-from classifiers.judgement import Judgement, judge
+from classifiers.judgement import Judgement, held_by_class, judge
 from classifiers.labels import LabelSet
 from classifiers.lesson import Copied, Lesson, prepare
-from classifiers.limits import Facts, describe_limits
+from classifiers.limits import Facts, describe_limits, describe_unknown
 from classifiers.mixture import Mixed, Mixture
 from classifiers.novelty import NoveltySize, fit_novelty, unit_rows
 from classifiers.parallel import Tick, one_blas_thread, run_jobs
@@ -214,11 +214,11 @@ def _describe(
         growth=None,
         novelty=NoveltySize(0, 0),
         lightgbm=boosting.version(),
-        limits=_limits(lesson, evaluation),
+        limits=_limits(lesson, evaluation, judged),
     )
 
 
-def _limits(lesson: Lesson, evaluation: Evaluation) -> tuple[str, ...]:
+def _limits(lesson: Lesson, evaluation: Evaluation, judged: Judgement) -> tuple[str, ...]:
     question, train = lesson.question, lesson.train
     facts = Facts(
         question=question,
@@ -231,6 +231,8 @@ def _limits(lesson: Lesson, evaluation: Evaluation) -> tuple[str, ...]:
         baseline=evaluation.baseline,
         leading=leading(question),
         fast=lesson.recipe.report == "fast",
+        coverage=judged.sets.coverage,
+        held=held_by_class(judged, train, question),
     )
     return describe_limits(facts)
 
@@ -273,9 +275,11 @@ def _tested(head: Head, lesson: Lesson) -> Card:
     """Return the card with the figures of the images kept aside, which nothing saw before."""
     train, test, question = lesson.train, lesson.test, lesson.question
     opponent = fit_baseline(train.Z, train.targets, question, lesson.scaling.blocks)(test.Z)
+    found = measure_test(head.answers_of(test.Z), test, question)
     return replace(
         head.card,
-        metrics_test=measure_test(head.answers_of(test.Z), test, question),
+        limits=(*head.card.limits, *describe_unknown(question, found)),
+        metrics_test=found,
         baseline_test=measure_test(opponent, test, question),
     )
 

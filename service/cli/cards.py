@@ -18,6 +18,9 @@ METRICS = {
 """Metrics that are shown, in this order; the card may hold more."""
 
 
+_SMALL = 0.01
+"""An error all of whose interval is smaller is in a small unit, and three places would not do."""
+
 _WHAT = {
     "binary": "{} classes",
     "multiclass": "{} classes",
@@ -95,6 +98,8 @@ def interval(measure: Mapping[str, float] | None) -> str:
     """A figure with the interval it lies in, as in `0.93 (0.90 to 0.95)`."""
     if measure is None:
         return "unknown"
+    if max(map(abs, (measure["value"], measure["low"], measure["high"]))) < _SMALL:
+        return f"{measure['value']:.3g} ({measure['low']:.3g} to {measure['high']:.3g})"
     return f"{measure['value']:.3f} ({measure['low']:.3f} to {measure['high']:.3f})"
 
 

@@ -35,6 +35,9 @@ def curves(subject: Subject) -> Markup:
     numbers = range(len(names))
     shown = sorted(sorted(numbers, key=lambda k: -int(inside[:, k].sum()))[:MOST_CURVES])
     independent = card.n_groups / card.n_images if card.n_groups else 1.0
+    if card.question.exclusive:
+        # Copies of an image are one observation too, and are counted where sets are calibrated.
+        independent = card.sets.images / card.n_images
     drawn = []
     for number in shown:
         curve = roc(ranked[:, number], inside[:, number], independent)

@@ -14,6 +14,8 @@ from service.report.style import POLICY, STYLE
 from service.report.subject import Subject
 from service.version import VERSION
 
+_UNGROUPED = "no groups are known"
+
 
 def write_report(subject: Subject) -> str:
     """The report as one page of HTML that needs nothing beside it."""
@@ -58,11 +60,7 @@ def _verdict(subject: Subject) -> Markup:
 
 def _learnt_from(subject: Subject) -> Markup:
     card = subject.card
-    groups = (
-        f"in {card.n_groups} groups, which were never split"
-        if card.n_groups
-        else "no groups are known"
-    )
+    groups = f"in {card.n_groups} groups, {words.kept(card)}" if card.n_groups else _UNGROUPED
     kept = f" {card.n_test_images} more were kept aside as a test." if card.n_test_images else ""
     said = f"{card.n_images} images of the dataset “{subject.dataset}”, {groups}.{kept}"
     return section("What it learnt from", element("p", said), tables.classes(card))
@@ -90,8 +88,7 @@ def _growth(subject: Subject) -> Markup:
 def _novelty(subject: Subject) -> Markup:
     said = (
         "With each answer comes how usual the image is among those it learnt from, as the share "
-        "of them, held out, that were at least as strange. At 0.05 or less the answer is marked "
-        "“unlike”: about 5 in 100 images of the learnt kind are, and nearly all of another kind. "
+        f"of them, held out, that were at least as strange. {words.unlike(subject.card)} "
         f"{subject.card.novelty.distances} images show how strange is usual."
     )
     pictures = gallery.strange(subject.gallery)

@@ -5,6 +5,8 @@ Every figure comes from the card; a sentence adds what it means and nothing more
 
 from classifiers.card import Card
 from classifiers.curve import CALLED, CLOSE, Growth
+from classifiers.evaluation import SIGNIFICANCE, leading
+from classifiers.limits import FEWEST_USUAL
 from classifiers.statistics import Measure
 
 METRICS = {
@@ -18,6 +20,10 @@ METRICS = {
 """Metrics that are shown, in this order; the card may hold more."""
 
 
+SMALL = 0.01
+"""An error all of whose interval is smaller is in a small unit, and three places would not do."""
+
+
 def figure(value: float) -> str:
     """A figure as the report writes it."""
     return f"{value:.3f}"
@@ -27,6 +33,8 @@ def interval(measure: Measure | None) -> str:
     """A figure with its interval."""
     if measure is None:
         return "unknown"
+    if max(map(abs, (measure["value"], measure["low"], measure["high"]))) < SMALL:
+        return f"{measure['value']:.3g} ({measure['low']:.3g} to {measure['high']:.3g})"
     low, high = figure(measure["low"]), figure(measure["high"])
     return f"{figure(measure['value'])} ({low} to {high})"
 
@@ -84,10 +92,12 @@ def question(card: Card) -> str:
 
 def how_good(card: Card) -> list[str]:
     """How good it is, in sentences that need no statistics."""
-    metrics = card.metrics_test or card.metrics
+    # A test split of one class has no AUC, and to always answer that class would be all right.
+    tested = leading(card.question) in card.metrics_test
+    metrics = card.metrics_test if tested else card.metrics
     source = (
         f"on the {card.n_test_images} images of the test split, which it never saw"
-        if card.metrics_test
+        if tested
         else "in cross-validation, on images that it had not learnt from"
     )
     said = []
@@ -126,10 +136,10 @@ def verdict(card: Card) -> tuple[str, str]:
     """Whether it has learnt anything: in short, and the sentence that says why."""
     p = f"p = {figure(card.p_value)}, by {card.permutations} permutations of the labels"
     if not card.signal:
-        return (
-            "Do not rely on it: no signal.",
-            f"Chance alone may explain what it seems to know ({p}).",
-        )
+        why = f"Chance alone may explain what it seems to know ({p})."
+        if card.p_value < SIGNIFICANCE:
+            why = f"It does no better than chance, though its images say something ({p})."
+        return "Do not rely on it: no signal.", why
     why = (
         f"Chance alone would hardly do as well ({p}). Whether that is enough for your purpose is "
         "for the intervals, the limits below and your own images to say."
@@ -143,12 +153,33 @@ KEPT = {
 }
 
 
+def kept(card: Card) -> str:
+    """Whether groups were kept together."""
+    if card.folds["kind"] == "group-wise":
+        return "which were never split"
+    return "which could not be kept together: the figures are too good"
+
+
+def unlike(card: Card) -> str:
+    """Which images are called unlike those learnt from."""
+    if card.novelty.distances < FEWEST_USUAL:
+        return (
+            "At 0.05 or less the answer would be marked “unlike”; with so few images none can be, "
+            "not even one of another kind."
+        )
+    return (
+        "At 0.05 or less the answer is marked “unlike”: about 5 in 100 images of the learnt kind "
+        "are, and nearly all of another kind."
+    )
+
+
 def how_evaluated(card: Card) -> str:
     """How the figures were made."""
     folds = card.folds
     kept = KEPT.get(folds["kind"], "")
     repeats = f", {folds['repeats']} times" if folds["repeats"] > 1 else ""
-    reason = f" {folds['reason']}" if folds["reason"] else ""
+    why = folds["reason"]
+    reason = f" {why[0].upper()}{why[1:]}." if why else ""
     return f"Cross-validated in {folds['folds']} folds{kept}{repeats}.{reason}"
 
 

@@ -36,11 +36,14 @@ pairs = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=6, ma
 def test_figures_of_grades_are_scikit_learns(drawn: list[tuple[int, int]]) -> None:
     truth, said = np.array(drawn).T
     found = kappa(grades(truth, said))
-    if len(set(truth.tolist()) | set(said.tolist())) > 1:
+    assert (found is None) == (len(set(truth.tolist())) == 1)
+    if found is not None:
         expected = cohen_kappa_score(truth, said, weights="quadratic", labels=range(5))
         assert found.value == pytest.approx(expected)
-    assert found.low <= found.value <= found.high
+        assert found.low <= found.value <= found.high
     error = mean_absolute_error(grades(truth, said))
+    assert error is not None
+    assert error.high <= 4
     assert error.value == pytest.approx(np.abs(truth - said).mean())
     assert 0 <= error.low <= error.value < error.high
 
@@ -49,10 +52,14 @@ def test_figures_of_grades_are_scikit_learns(drawn: list[tuple[int, int]]) -> No
 def test_figures_of_numbers_are_scikit_learns(drawn: list[tuple[int, int]]) -> None:
     truth, said = np.array(drawn, np.float64).T
     found = r_squared(numbers(truth + 1e6, said + 1e6))
-    if np.ptp(truth):
+    if found is not None:
         assert found.value == pytest.approx(r2_score(truth, said))
+        assert found.low < found.value <= found.high or found.value == 1
     ranks = spearman(numbers(truth, said))
-    assert ranks is not None
+    assert (ranks is None) == (not np.ptp(truth))
+    if ranks is None:
+        assert found is None
+        return
     if np.ptp(truth) and np.ptp(said):
         rho, tau, n = spearmanr(truth, said).statistic, kendalltau(truth, said).statistic, len(said)
         corrected = ((n + 1) * rho - 3 * tau) / (n - 2)
@@ -73,9 +80,12 @@ def test_ranks_are_those_among_images_held_out_together() -> None:
 def test_grades_that_are_all_right_have_an_interval_that_shrinks_with_n(n: int) -> None:
     truth = np.arange(n) % 5
     found = mean_absolute_error(grades(truth, truth))
+    assert found is not None
     assert (found.value, found.low) == (0, 0)
     assert 1 / n < found.high < 4 / n
-    assert 0.5 < kappa(grades(truth, truth)).low < 1
+    agreed = kappa(grades(truth, truth))
+    assert agreed is not None
+    assert 0.5 < agreed.low < 1
 
 
 def test_images_of_few_groups_have_the_interval_of_few_images() -> None:
@@ -84,6 +94,8 @@ def test_images_of_few_groups_have_the_interval_of_few_images() -> None:
     truth = rng.integers(0, 5, 120)
     said = np.clip(truth + rng.integers(-2, 3, 12)[groups], 0, 4)
     alone, tied = kappa(grades(truth, said)), kappa(grades(truth, said, groups))
+    assert alone is not None
+    assert tied is not None
     assert tied.high - tied.low > 1.5 * (alone.high - alone.low)
 
 
@@ -99,6 +111,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say(slope: float) -> None:
         scored = numbers(slope * seen + rng.standard_normal(n), (slope or 0.1) * seen)
         ranks, explained = spearman(scored), r_squared(scored)
         assert ranks is not None
+        assert explained is not None
         inside += [ranks.low <= rho <= ranks.high, explained.low <= share <= explained.high]
     assert 0.92 <= inside[0] / runs <= 0.99
     assert inside[1] / runs >= 0.9
@@ -129,3 +142,29 @@ def test_ranks_that_are_all_right_are_not_certainty() -> None:
         assert found is not None
         assert found.value == found.high == 1
         assert width / 20 < 1 - found.low < width
+
+
+@pytest.mark.parametrize("truth", [[3.0], [3.0] * 10, [3.0] * 9 + [4.0], [1.0, 2.0]])
+def test_what_does_not_vary_has_no_figure_rather_than_one_that_is_certain(
+    truth: list[float],
+) -> None:
+    values = np.array(truth)
+    assert r_squared(numbers(values, values + 0.1)) is None
+    assert (spearman(numbers(values, values + 0.1)) is None) == (values.min() == values.max())
+    assert (mean_absolute_error(numbers(values, values + 0.1)) is None) == (len(truth) == 1)
+
+
+def test_grades_of_images_that_are_all_of_one_grade_have_no_kappa() -> None:
+    two = np.full(9, 2)
+    assert kappa(grades(two, two)) is None
+    assert kappa(grades(two, np.arange(9) % 5)) is None
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-7, 1e-12])
+def test_an_error_in_a_small_unit_is_not_rounded_away(unit: float) -> None:
+    truth = np.arange(30.0)
+    error = mean_absolute_error(numbers(truth * unit, (truth + np.sin(truth)) * unit))
+    assert error is not None
+    found = error.measure()
+    assert found["value"] == pytest.approx(error.value, rel=1e-4)
+    assert found["low"] < found["value"] < found["high"]

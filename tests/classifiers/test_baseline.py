@@ -46,3 +46,18 @@ def test_a_constant_block_is_left_out() -> None:
     X[:, :24] = 3
     y = np.tile([0.0, 1.0], 20)
     assert np.isfinite(fit_baseline(X, y[:, None], CATS_OR_DOGS, BLOCKS)(X)).all()
+
+
+@pytest.mark.parametrize(("middle", "unit"), [(1.7e9, 1e-3), (0.0, 1e60)])
+def test_ridge_regression_does_not_depend_on_the_unit_of_numbers(
+    middle: float, unit: float
+) -> None:
+    rng = np.random.default_rng(0)
+    Z = rng.standard_normal((60, 8)).astype(np.float32)
+    y = Z[:, :1].astype(np.float64) + 0.1 * rng.standard_normal((60, 1))
+    blocks = [Block("all", 0, 8)]
+    plain, moved = (
+        fit_baseline(Z, targets, Question("regression", ()), blocks)(Z)
+        for targets in (y, middle + unit * y)
+    )
+    assert (moved - middle) / unit == pytest.approx(plain, abs=1e-3)

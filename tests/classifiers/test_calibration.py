@@ -72,3 +72,13 @@ def test_the_reliability_curve_holds_the_truth_in_its_intervals() -> None:
 def test_a_scale_that_is_not_positive_is_refused() -> None:
     with pytest.raises(ValueError, match="positive"):
         Calibration("temperature", -1.0)
+
+
+def test_answers_that_happen_to_be_all_right_are_not_made_surer() -> None:
+    """Of twenty images without a mistake nothing shows that the next is no mistake."""
+    rng = np.random.default_rng(2)
+    for _ in range(20):
+        y = np.arange(20) % 2
+        own = rng.uniform(0.9, 0.999, 20)
+        p = np.where(np.arange(2) == y[:, None], own[:, None], 1 - own[:, None])
+        assert fit_calibration(p, y, np.arange(20)).scale <= 1

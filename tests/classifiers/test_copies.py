@@ -251,3 +251,17 @@ def test_only_the_first_sets_are_named_and_the_rest_counted() -> None:
     assert known[8] not in said
     assert said.endswith("and 2 more sets.")
     assert list(doubts(label_set, [])) == []
+
+
+def test_copies_within_a_test_split_count_as_one_image_in_its_intervals() -> None:
+    labels = alternating(("no", "yes"), 40)
+    X = different(len(labels))
+    X[np.array(labels) == "yes", ::4] += 1
+    width = {}
+    for times in (1, 6):
+        named = (*labels[:60], *np.repeat(labels[60:], times).tolist())
+        splits = tuple("train" if row < 60 else "test" for row in range(len(named)))
+        rows = np.concatenate([X[:60], np.repeat(X[60:], times, axis=0)])
+        card = taught(rows, LabelSet(digests(len(named)), named, None, splits)).card
+        width[times] = card.metrics_test["auc"]["high"] - card.metrics_test["auc"]["low"]
+    assert width[6] > 0.9 * width[1]

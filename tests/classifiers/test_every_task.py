@@ -181,3 +181,13 @@ def test_a_rare_label_that_a_fold_lacks_does_not_stop_the_learning() -> None:
     card = taught(X[:N], labels, groups, allow_no_signal=True).card
     assert card.class_counts["rare"] == 6
     assert any("all come from one group" in warning for warning in card.warnings)
+
+
+def test_a_test_split_of_one_group_gives_a_card_that_can_be_kept_and_says_what_is_unknown() -> None:
+    splits = tuple("test" if row % 5 == 0 else "train" for row in range(N))
+    groups = tuple("site" if row % 5 == 0 else f"p{row}" for row in range(N))
+    label_set = LabelSet(digests(N), tuple(labels_of("regression")[:N]), groups, splits)
+    head = taught(X[:N], label_set.labels, label_set=label_set)
+    assert set(head.card.metrics_test) == {"spearman"}
+    assert Head.from_files(head.to_files()).card == head.card
+    assert any("cannot tell the R² and the mean absolute" in each for each in head.card.limits)

@@ -232,3 +232,21 @@ def test_the_fingerprint_tells_any_change(changed: LabelSet) -> None:
 
 def test_an_image_without_a_split_is_one_to_learn_from() -> None:
     assert fingerprint(replace(GOOD, splits=("train",) * 12)) == fingerprint(GOOD)
+
+
+@pytest.mark.parametrize(
+    "pair", [("caf\u00e9", "cafe\u0301"), ("x", "\u200bx"), ("ok", "\uff4f\uff4b")]
+)
+def test_labels_that_look_the_same_are_told_of(pair: tuple[str, str]) -> None:
+    labels = LabelSet(tuple(f"{number:064x}" for number in range(20)), pair * 10)
+    assert [problem.code for problem in find_problems(labels)] == ["similar_labels"]
+
+
+def test_numbered_classes_that_one_slip_makes_numbers_are_told_of() -> None:
+    names = [str(number % 12) for number in range(120)]
+    assert find_problems(LabelSet(digests(120), tuple(names))) == []
+    names[0] = "21"
+    (told,) = find_problems(LabelSet(digests(120), tuple(names)))
+    assert (told.code, told.severity, told.items) == ("taken_for_numbers", "warning", ("21",))
+    ages = tuple(str(20 + number % 50) for number in range(120))
+    assert find_problems(LabelSet(digests(120), ages)) == []

@@ -39,6 +39,8 @@ def test_a_head_without_a_fault_is_still_one_of_its_place() -> None:
         ({"n_groups": None}, "No groups (patients, slides) were given"),
         ({"n_groups": 4}, "4 groups only"),
         ({"plan": Plan("stratified", 5, (), "some reason")}, "group by group: some reason."),
+        ({"n_images": 18}, "It never calls an image unlike"),
+        ({"held": {"cat": 97, "dog": 40}}, "of 100 images of 'dog', 40 had it in their set"),
         ({"fast": True}, "evaluated the fast way"),
         ({"class_counts": {"cat": 100, "dog": 8}}, "'dog', has 8 images"),
         ({"class_counts": {"cat": 100, "dog": 60}}, "as frequent as among those it learnt from"),

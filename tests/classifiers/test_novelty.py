@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from classifiers.novelty import Novelty, fit_novelty
+from classifiers.limits import FEWEST_USUAL
+from classifiers.novelty import Novelty, fit_novelty, unit_rows
 
 DIM = 96
 
@@ -87,3 +88,11 @@ def test_numbers_that_are_none_are_as_strange_as_can_be() -> None:
     model = fit_novelty(kind(1, 60))
     (p,) = model.p_value(np.full((1, DIM), np.nan, np.float32))
     assert p == pytest.approx(1 / 61)
+
+
+@pytest.mark.parametrize("n", [FEWEST_USUAL - 1, FEWEST_USUAL])
+def test_from_so_many_images_on_one_can_be_called_unlike_them(n: int) -> None:
+    rng = np.random.default_rng(0)
+    novelty = fit_novelty(unit_rows(rng.normal(1, 0.1, (n, 20)).astype(np.float32)))
+    strange = unit_rows(-np.ones((1, 20), np.float32))
+    assert (novelty.p_value(strange)[0] <= 0.05) == (n >= FEWEST_USUAL)

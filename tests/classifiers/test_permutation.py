@@ -170,3 +170,13 @@ def test_what_is_dealt_in_portions_is_dealt_the_same(monkeypatch: pytest.MonkeyP
     whole = p_of(X, y, np.arange(30))
     monkeypatch.setattr(permutation, "_AT_ONCE", 200)
     assert p_of(X, y, np.arange(30)) == whole
+
+
+@pytest.mark.parametrize("numbers", [False, True])
+def test_of_one_group_nothing_can_be_learnt_and_rounding_is_no_signal(*, numbers: bool) -> None:
+    rng = np.random.default_rng(3)
+    groups = np.zeros(60, np.int64)
+    for _ in range(8):
+        X = images(rng, np.arange(60))
+        y = rng.normal(size=60) if numbers else rng.permutation(np.arange(60) % 2).astype(float)
+        assert p_of(X, y[:, None], groups, squared=numbers) == 1

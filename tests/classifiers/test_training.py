@@ -309,3 +309,12 @@ def test_assessing_gives_the_figures_of_learning_and_makes_no_head() -> None:
         card.baseline,
         card.p_value,
     )
+
+
+def test_a_rare_class_that_prediction_sets_miss_is_told_of() -> None:
+    labels = ("rare",) * 8 + ("common",) * 192
+    card = taught(vectors(labels, 0.3), labels, allow_no_signal=True).card
+    (told,) = [limit for limit in card.limits if "all classes together" in limit]
+    assert "of 8 images of 'rare'" in told
+    even = taught(EASY, CATS).card
+    assert not any("all classes together" in limit for limit in even.limits)

@@ -20,11 +20,13 @@ from typer.testing import CliRunner
 
 from classifiers.card import Card
 from classifiers.curve import NO_SIGNAL
+from classifiers.folds import GROUPS_APART
+from classifiers.novelty import NoveltySize
 from classifiers.statistics import Measure
-from service.cli import app
+from service.cli import app, cards
 from service.client import AsyncClient, Client, PenultimateError
 from service.local import local_client
-from service.report import Subject, write_report
+from service.report import Subject, answers, words, write_report
 from service.report.curves import roc, set_sizes, wilson
 from service.report.markup import element
 
@@ -350,3 +352,54 @@ def test_without_a_curve_the_report_says_why_and_draws_none(subject: Subject) ->
         said = section(page, "Would more images help?")
         assert why in said
         assert "AUC by the number of images" not in page
+
+
+def test_groups_are_said_to_be_whole_only_where_they_were(subject: Subject) -> None:
+    whole = {"kind": "group-wise", "folds": 5, "repeats": 1, "reason": ""}
+    split = {"kind": "stratified", "folds": 5, "repeats": 1, "reason": GROUPS_APART}
+    pages = [
+        write_report(replace(subject, card=replace(subject.card, n_groups=2, folds=folds)))
+        for folds in (whole, split)
+    ]
+    assert ["never split" in page for page in pages] == [True, False]
+    assert ["could not be kept together" in page for page in pages] == [False, True]
+
+
+@pytest.mark.parametrize("images", [12, 30])
+def test_a_head_of_very_few_images_does_not_promise_to_know_other_kinds(
+    subject: Subject, images: int
+) -> None:
+    card = replace(subject.card, novelty=NoveltySize(1, images))
+    page = write_report(replace(subject, card=card))
+    assert ("nearly all of another kind" in page) == (images == 30)
+    assert ("with so few images none can be" in page) == (images == 12)
+
+
+def test_an_error_in_a_small_unit_is_told_from_none() -> None:
+    error = Measure(value=3.2e-8, low=2.1e-8, high=4.3e-8)
+    for told in (words.interval(error), cards.interval(error)):
+        assert told == "3.2e-08 (2.1e-08 to 4.3e-08)"
+
+
+def test_a_test_split_of_one_class_is_not_what_the_verdict_rests_on(subject: Subject) -> None:
+    only = {"balanced_accuracy": Measure(value=1.0, low=0.7, high=1.0)}
+    card = replace(subject.card, n_test_images=10, metrics_test=only)
+    assert words.how_good(card) == words.how_good(subject.card)
+
+
+def test_a_head_at_chance_is_not_said_to_be_explained_by_a_small_p(subject: Subject) -> None:
+    said = words.verdict(replace(subject.card, signal=False, p_value=0.01))[1]
+    assert "no better than chance" in said
+    assert "may explain" in words.verdict(replace(subject.card, signal=False, p_value=0.3))[1]
+
+
+def test_the_roc_band_counts_copies_as_one_image(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    monkeypatch.setattr(
+        answers, "roc", lambda scores, inside, independent: seen.append(independent)
+    )
+    few = replace(subject.card.sets, images=subject.card.n_images // 4)
+    answers.curves(replace(subject, card=replace(subject.card, n_groups=None, sets=few)))
+    assert seen == [pytest.approx(few.images / subject.card.n_images)]
