@@ -179,6 +179,11 @@ class Card:
         return self.question.n_outputs
 
     @property
+    def doubt(self) -> float:
+        """The share of an even guess in its probabilities, as of `Calibrated`."""
+        return self.calibration.doubt if self.calibration else 0.0
+
+    @property
     def question(self) -> Question:
         """What the head is asked."""
         return Question(self.task, self.classes)

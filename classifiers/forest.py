@@ -89,7 +89,8 @@ class View:
 
             share_out(some, _shares(table, scaled.shape[1]))
         sizes = answer_sizes(outputs, links)
-        answers, outcomes = to_answers(scores, outputs, links), np.empty(usualness.shape, np.int64)
+        answers = to_answers(scores, outputs, links, parts.doubts[table[:, FIRST_OUTPUT]])
+        outcomes = np.empty(usualness.shape, np.int64)
         find_outcomes(answers, sizes, table, parts.limits, outcomes)
         return Answers(answers, sizes, usualness, outcomes)
 

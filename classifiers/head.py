@@ -103,6 +103,7 @@ class Head:
             score + np.array(self.card.tree_factors) * raw,
             np.array([question.n_outputs]),
             np.array([question.link]),
+            np.array([self.card.doubt]),
         )
 
     def usualness(self, X: Float32) -> Float64:

@@ -20,7 +20,7 @@ from classifiers.calibration import (
 )
 from classifiers.conformal import SetRule, fit_label_rule, fit_margin, fit_set_rule
 from classifiers.examples import Examples
-from classifiers.probabilities import log_odds, to_answers
+from classifiers.probabilities import doubted, log_odds, to_answers
 from classifiers.strict import STRICT
 from classifiers.tasks import Question
 
@@ -40,6 +40,12 @@ class Calibrated:
         error_after: of calibrated ones, each calibrated without itself.
         reliability_before: the reliability curve of raw probabilities.
         reliability: of calibrated ones.
+        doubt: the share of an even guess in every probability, raw or calibrated: of n images or
+            groups that are all answered rightly, Laplace's rule of succession makes 1 in n + 2 that
+            the next one is not.
+
+    Raises:
+        ValueError: the doubt is no share.
     """
 
     rules: tuple[Calibration, ...]
@@ -47,6 +53,11 @@ class Calibrated:
     error_after: float
     reliability_before: tuple[Bin, ...]
     reliability: tuple[Bin, ...]
+    doubt: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.doubt < 1:
+            raise ValueError("the doubt of a calibration must be a share")
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -104,21 +115,25 @@ def judge(answers: Float64, examples: Examples, question: Question, coverage: fl
         change = _of_classes(answers, examples, question)
     else:
         change = _of_outputs(answers, examples, question)
-    before, after = (_claims(p, examples, question) for p in (answers, change.answers))
+    doubt = 1 / (len(np.unique(groups)) + 2)
+    among = len(question.classes) if question.exclusive else 2
+    raw, given = (doubted(p, doubt, among) for p in (answers, change.answers))
+    before, after = (_claims(p, examples, question) for p in (raw, given))
     if calibration_error(*after) > calibration_error(*before):
-        # Each output gained and all together lost: only outputs calibrated one by one can.
-        change, after = _Change((Calibration(),) * len(ones), ones, zeros, answers), before
+        # Each output gained and all together lost, or it was the doubt that was needed.
+        rules = (Calibration(),) * len(change.rules)
+        change, given, after = _Change(rules, ones, zeros, answers), raw, before
     if question.exclusive:
-        sets = fit_set_rule(change.answers, examples.y, groups, coverage)
+        sets = fit_set_rule(given, examples.y, groups, coverage)
     else:
-        sets = fit_label_rule(change.answers, targets > 0, groups, coverage)
+        sets = fit_label_rule(given, targets > 0, groups, coverage)
     return Judgement(
-        _calibrated(change, before, after),
+        _calibrated(change.rules, doubt, before, after),
         change.scales,
         change.shifts,
         sets,
-        _confusion(change.answers, examples.y) if question.exclusive else (),
-        change.answers,
+        _confusion(given, examples.y) if question.exclusive else (),
+        given,
     )
 
 
@@ -133,14 +148,18 @@ def held_by_class(judged: Judgement, examples: Examples, question: Question) -> 
 
 
 def _calibrated(
-    change: _Change, before: tuple[Float64, IntArray], after: tuple[Float64, IntArray]
+    rules: tuple[Calibration, ...],
+    doubt: float,
+    before: tuple[Float64, IntArray],
+    after: tuple[Float64, IntArray],
 ) -> Calibrated:
     return Calibrated(
-        change.rules,
+        rules,
         calibration_error(*before),
         calibration_error(*after),
         reliability(*before),
         reliability(*after),
+        doubt,
     )
 
 

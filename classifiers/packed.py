@@ -44,6 +44,7 @@ class Parts(NamedTuple):
         linear: float32 (n_outputs, width).
         intercepts: float64 (n_outputs,).
         factors: float64 (n_outputs,), what raw scores of trees are multiplied by.
+        doubts: float64 (n_outputs,), the share of an even guess in probabilities.
         rows: int8, means and directions of novelty.
         numbers: float64, of novelty.
         distances: float64, of held-out images.
@@ -58,6 +59,7 @@ class Parts(NamedTuple):
     linear: Array
     intercepts: Array
     factors: Array
+    doubts: Array
     rows: Array
     numbers: Array
     distances: Array
@@ -69,7 +71,7 @@ class Parts(NamedTuple):
         return Bushes(*self[:5])
 
 
-_FIRSTS = (0, 0, 0, 0, 1, FIRST_OUTPUT, FIRST_OUTPUT, FIRST_OUTPUT, 9, 10, 12, _FIRST_ANSWER)
+_FIRSTS = (0, 0, 0, 0, 1, *(FIRST_OUTPUT,) * 4, 9, 10, 12, _FIRST_ANSWER)
 """The column of the table that says where a head's share of each part begins."""
 
 
@@ -156,6 +158,7 @@ EMPTY = Packed(
         linear=np.zeros((0, 0), np.float32),
         intercepts=np.zeros(0),
         factors=np.zeros(0),
+        doubts=np.zeros(0),
         rows=np.zeros(0, np.int8),
         numbers=np.zeros(0),
         distances=np.zeros(0),
@@ -172,6 +175,7 @@ def _parts_of(head: Head) -> Parts:
         head.linear,
         head.arrays["intercept"],
         np.array(head.card.tree_factors, np.float64),
+        np.full(head.card.n_outputs, head.card.doubt),
         novelty.rows.reshape(-1),
         novelty.numbers,
         novelty.distances,
@@ -204,7 +208,7 @@ def _sizes(table: IntArray) -> tuple[IntArray, ...]:
     trees = (bushes, bushes, bushes, bushes, table[:, _RARE])
     novelty = (rows * table[:, _DIM], 1 + 2 * rows, table[:, _DISTANCES])
     answers = answer_sizes(outputs, table[:, LINK])
-    return *trees, outputs, outputs, outputs, *novelty, answers
+    return *trees, outputs, outputs, outputs, outputs, *novelty, answers
 
 
 def _written(array: Array, end: int, part: Array) -> Array:

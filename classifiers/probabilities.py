@@ -30,7 +30,9 @@ def answer_sizes(n_outputs: IntArray, links: IntArray) -> IntArray:
     return sizes
 
 
-def to_answers(raw: Float64, n_outputs: IntArray, links: IntArray) -> Float64:
+def to_answers(
+    raw: Float64, n_outputs: IntArray, links: IntArray, doubts: Float64 | None = None
+) -> Float64:
     """Return the answers of heads side by side: float64 (n_images, answers of all heads).
 
     Probabilities, which sum to 1 for classes and for grades; or the number.
@@ -39,10 +41,18 @@ def to_answers(raw: Float64, n_outputs: IntArray, links: IntArray) -> Float64:
         raw: float64 (n_images, outputs of all heads).
         n_outputs: int64 (n_heads,), outputs of each head.
         links: int64 (n_heads,), the link of each head.
+        doubts: float64 (n_heads,), the share of an even guess in the probabilities of each head, as
+            of `doubted`; none by default.
     """
     answers = np.empty((len(raw), int(answer_sizes(n_outputs, links).sum())))
-    _spread(np.ascontiguousarray(raw), n_outputs, links, answers)
+    doubts = np.zeros(len(links)) if doubts is None else doubts
+    _spread(np.ascontiguousarray(raw), n_outputs, links, doubts, answers)
     return answers
+
+
+def doubted(p: Float64, doubt: float, among: int) -> Float64:
+    """Return probabilities of which a share is an even guess among so many, of the same shape."""
+    return p + doubt * (1 / among - p)
 
 
 def log_odds(p: Float64) -> Float64:
@@ -84,7 +94,7 @@ def _product(x: Any, weights: Any) -> Any:  # noqa: ANN401  numba's own types
 
 
 @numba.njit(cache=True, nogil=True)
-def _spread(raw: Any, n_outputs: Any, links: Any, answers: Any) -> None:  # noqa: ANN401  numba's own types
+def _spread(raw: Any, n_outputs: Any, links: Any, doubts: Any, answers: Any) -> None:  # noqa: ANN401  numba's own types
     for row in range(raw.shape[0]):
         source, target = 0, 0
         for head in range(n_outputs.size):
@@ -93,8 +103,8 @@ def _spread(raw: Any, n_outputs: Any, links: Any, answers: Any) -> None:  # noqa
                 # Without a view of its own: most heads are like this, and there may be hundreds.
                 top = max(0.0, raw[row, source])
                 first, second = np.exp(-top), np.exp(raw[row, source] - top)
-                answers[row, target] = first / (first + second)
-                answers[row, target + 1] = second / (first + second)
+                answers[row, target] = _doubted(first / (first + second), doubts[head], 0.5)
+                answers[row, target + 1] = _doubted(second / (first + second), doubts[head], 0.5)
                 source, target = source + 1, target + 2
                 continue
             scores = raw[row, source : source + outputs]
@@ -111,7 +121,16 @@ def _spread(raw: Any, n_outputs: Any, links: Any, answers: Any) -> None:  # noqa
                     score = scores[output]
                     answer = score if links[head] == NUMBER else _logistic(score)
                     answers[row, target + output] = answer
+            if links[head] != NUMBER:
+                even = 0.5 if links[head] == EACH else 1 / size
+                for number in range(target, target + size):
+                    answers[row, number] = _doubted(answers[row, number], doubts[head], even)
             target += size
+
+
+@numba.njit(cache=True, nogil=True)
+def _doubted(p: Any, doubt: Any, even: Any) -> Any:  # noqa: ANN401  numba's own types
+    return p + doubt * (even - p)
 
 
 @numba.njit(cache=True, nogil=True)

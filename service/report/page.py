@@ -145,8 +145,10 @@ def _provenance(subject: Subject) -> Markup:
 
 
 def _calibration(card: Card) -> str:
-    rules = card.calibration.rules if card.calibration else ()
-    return ", ".join(f"{rule.method}, scale {rule.scale:.6g}" for rule in rules) or "none"
+    if card.calibration is None:
+        return "none"
+    rules = ", ".join(f"{r.method}, scale {r.scale:.6g}" for r in card.calibration.rules)
+    return f"{rules}; doubt {card.doubt:.3g}"
 
 
 def _shown(values: Any) -> str:  # noqa: ANN401  whatever JSON can say

@@ -269,6 +269,11 @@ DEFINITIONS = {
         "two, weighted by images; 0 is perfect. Of two classes the claim is that of the second; "
         "of more it is the largest one; of several labels every probability is a claim."
     ),
+    "Doubt": (
+        "A share of every probability is an even guess: one in n + 2, where n counts the images, "
+        "or the groups, that it learnt from. So many right answers in a row do not show that the "
+        "next is right with more certainty (Laplace's rule of succession)."
+    ),
     "Prediction set": (
         "The labels that cannot be ruled out: all whose probability reaches a threshold that "
         "was set so that the set holds the true label as often as was asked for (cross- "

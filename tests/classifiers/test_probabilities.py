@@ -12,6 +12,7 @@ from classifiers.probabilities import (
     GRADES,
     NUMBER,
     answer_sizes,
+    doubted,
     log_odds,
     to_answers,
 )
@@ -66,6 +67,25 @@ def test_each_head_is_answered_by_its_own_link(
             np.testing.assert_allclose(own.sum(axis=1), 1, rtol=1e-12)
             assert (own >= 0).all()
     assert stops[-1] == found.shape[1]
+
+
+@given(heads, st.integers(0, 1000), st.floats(0, 0.5))
+def test_a_doubt_is_a_share_of_an_even_guess_and_reorders_nothing(
+    asked: list[tuple[int, int]], seed: int, doubt: float
+) -> None:
+    outputs, links = np.array(asked).T
+    raw = 3 * np.random.default_rng(seed).standard_normal((3, int(outputs.sum())))
+    sure = to_answers(raw, outputs, links)
+    found = to_answers(raw, outputs, links, np.full(len(links), doubt))
+    sizes = answer_sizes(outputs, links)
+    for link, stop, n in zip(links, np.cumsum(sizes), sizes, strict=True):
+        before, after = sure[:, stop - n : stop], found[:, stop - n : stop]
+        if link == NUMBER:
+            assert (after == before).all()
+            continue
+        among = 2 if link == EACH else int(n)
+        np.testing.assert_allclose(after, (1 - doubt) * before + doubt / among, atol=1e-15)
+        np.testing.assert_allclose(after, doubted(before, doubt, among), atol=1e-15)
 
 
 @given(st.lists(st.floats(-20, 20), min_size=1, max_size=5))

@@ -1,5 +1,6 @@
 """Heads learn what is there, from little; they say so when nothing is; and they do it the same."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from made_heads import LAYOUT, QUICK, WIDTH, alternating, digests, taught, vectors
 
+from classifiers.card import Card
 from classifiers.errors import (
     LabelProblems,
     NoSignal,
@@ -318,3 +320,26 @@ def test_a_rare_class_that_prediction_sets_miss_is_told_of() -> None:
     assert "of 8 images of 'rare'" in told
     even = taught(EASY, CATS).card
     assert not any("all classes together" in limit for limit in even.limits)
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_no_answer_is_surer_than_so_many_images_can_show(*, grouped: bool) -> None:
+    """Of n that are all right, the next may be wrong with 1 in n + 2 (Laplace)."""
+    groups = tuple(f"p{row // 4}" for row in range(len(CATS))) if grouped else None
+    head = taught(vectors(CATS, 30.0), CATS, groups)
+    independent = len(set(groups)) if groups else len(CATS)
+    doubt = 1 / (independent + 2)
+    assert head.card.doubt == pytest.approx(doubt)
+    sure = head.answers(vectors(CATS, 60.0)).max(axis=1)
+    assert 1 - 2 * doubt < sure.max()
+    assert sure.max() <= 1 - doubt / 2
+
+
+def test_a_card_from_before_there_was_doubt_answers_as_it_did() -> None:
+    card = taught(EASY, CATS).card
+    said = json.loads(card.to_json())
+    del said["calibration"]["doubt"]
+    assert Card.from_dict(said).doubt == 0
+    said["calibration"]["doubt"] = 1.0
+    with pytest.raises(ValueError, match="share"):
+        Card.from_dict(said)

@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 import structlog
+from doubting import undoubted_said
 from in_process import Http, opened, refused, settings_of, teach
 from PIL import Image
 from typer.testing import CliRunner
@@ -100,7 +101,7 @@ def test_every_label_has_a_heat_map_that_adds_up_to_its_log_odds(http: Http) -> 
         assert said["explanation"] == found[0]
         assert sorted(one["of"] for one in found) == ["bright", "red"]
         for one in found:
-            p = said["probabilities"][one["of"]]
+            p = undoubted_said(http, said)[one["of"]]
             assert (one["against"], one["unit"]) == (None, "log odds")
             assert one["score"] == pytest.approx(np.log(p / (1 - p)), rel=1e-6)
             assert total(one) == pytest.approx(one["score"], rel=1e-6)
@@ -120,7 +121,7 @@ def test_a_grade_has_the_heat_map_of_the_cut_beside_it(http: Http) -> None:
     compared = 0
     sides = {("0", "1 or above"), ("1 or above", "0"), ("1 or below", "2"), ("2", "1 or below")}
     for said in explained(http, "ordinal", *(shade(n, seed=2)[0] for n in range(8))):
-        found, p = said["explanation"], said["probabilities"]
+        found, p = said["explanation"], undoubted_said(http, said)
         assert (found["of"], found["against"]) in sides
         assert said["label"] in found["of"] or found["of"].startswith("1 or")
         side = {"0": ["0"], "2": ["2"], "1 or above": ["1", "2"], "1 or below": ["0", "1"]}

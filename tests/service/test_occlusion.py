@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from doubting import without_doubt
 
 from classifiers.contributions import contributions, spread
 from classifiers.head import Head
@@ -74,7 +75,7 @@ def covered(image: UInt8, heat: np.ndarray, seed: int) -> UInt8:
 
 def drops(head: Head, pictures: UInt8) -> np.ndarray:
     """How far the score of the answer to the last picture falls in each of the others."""
-    p = head.answers(TOY.run(pictures).matrix())
+    p = without_doubt(head).answers(TOY.run(pictures).matrix())
     answer = int(p[-1].argmax())
     score = np.log(p[:, answer] / p[:, 1 - answer])
     return np.asarray(score[-1] - score[:-1])
@@ -175,7 +176,7 @@ def explained(task: str, head: Head, seeds: Iterable[int]) -> Iterator[Explained
 
 def answers(head: Head, images: UInt8, of: str) -> np.ndarray:
     """What a head answers about one thing: log odds of a label, or the number: float64 (n,)."""
-    found = head.answers(TOY.run(images).matrix())
+    found = without_doubt(head).answers(TOY.run(images).matrix())
     if head.card.question.is_number:
         return np.asarray(found[:, 0])
     p = found[:, head.card.question.classes.index(of)]
