@@ -8,6 +8,7 @@ from typing import Any
 
 from classifiers.card import Card
 from service.report import answers, gallery, tables, words
+from service.report.definitions import DEFINITIONS
 from service.report.markup import Markup, element, quiet, section
 from service.report.pictures import growth_picture
 from service.report.style import POLICY, STYLE
@@ -116,7 +117,7 @@ def _cautions(subject: Subject) -> Markup:
 def _definitions(_: Subject) -> Markup:
     pairs = [
         part
-        for word, meaning in words.DEFINITIONS.items()
+        for word, meaning in DEFINITIONS.items()
         for part in (element("dt", word), element("dd", meaning))
     ]
     return section("Definitions", element("dl", *pairs))
