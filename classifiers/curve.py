@@ -21,6 +21,9 @@ CLOSE = 0.03
 FLAT = 0.005
 """A gain that nobody would label as many images again for."""
 
+STEEP = 0.02
+"""A gain from which more images simply help."""
+
 Figure = Literal["auc", "spearman"]
 
 CALLED: Mapping[Figure, str] = {"auc": "AUC", "spearman": "rank correlation"}
@@ -131,7 +134,10 @@ def _sentence(
     today: Measure, twice: Point, gain: Measure, backtest: Backtest | None, called: str
 ) -> str:
     one = f"{'an' if called == 'AUC' else 'a'} {called}"
-    change = "would hardly change that" if gain["value"] < FLAT else "would help"
+    value = gain["value"]
+    change = "would hardly change that"
+    if value >= FLAT:
+        change = "would help a little" if value < STEEP else "would help"
     said = (
         f"Twice the images {change}: with {twice['images']} like these, expect {one} of "
         f"{twice['value']:.2f} ({twice['low']:.2f} to {twice['high']:.2f}). Today's is "

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from features.disk import make_folder, reaching
-from features.errors import BackboneUnavailable, EngineFailed
+from features.errors import BackboneUnavailable, EngineFailed, StoreUnavailable
 from features.keys import EmbeddingSpace, Float32, digest
 from features.locks import FileLock
 from features.quantisation import need_nncf, quantised
@@ -151,7 +151,11 @@ def _build(source: Source, folder: Path) -> None:
     draft = folder.with_name(f".{folder.name}")
     shutil.rmtree(draft, ignore_errors=True)
     make_folder(draft)
-    openvino().save_model(model, draft / _GRAPH, compress_to_fp16=False)
+    try:
+        openvino().save_model(model, draft / _GRAPH, compress_to_fp16=False)
+    except RuntimeError as error:
+        hint = "Look whether its disk is full, and try again."
+        raise StoreUnavailable(str(draft), "the backbone cannot be written", hint=hint) from error
     weights = _digest(draft / _WEIGHTS)
     if source.precision == "int8":
         # What the calibration has made of the weights is what the vectors come from.

@@ -28,7 +28,11 @@ PATIENCE_S = 30.0
 BULK_PATIENCE_S = 600.0
 """The same for one batch of a folder, which nobody waits for by the second."""
 
+FAULT_PATIENCE_S = 10.0
+"""The same where it is no lack of time: what can only be mended there is worth one more look."""
+
 BUSY = (429, 503)
+FAULTS = ("store_unavailable", "catalog_unavailable")
 LONGEST_PAUSE_S = 30.0
 CONNECT_S = 10.0
 
@@ -148,7 +152,16 @@ def json_call(method: str, path: str, body: Answer) -> Call:
 
 
 def path_of(template: str, *parts: object) -> str:
-    """A path whose parts are quoted."""
+    """A path whose parts are quoted.
+
+    Raises:
+        PenultimateError: a part would make it another path; servers read `%2F` as `/`.
+    """
+    for part in map(str, parts):
+        if "/" in part or part in ("", ".", ".."):
+            hint = "Names have no slash. A version is written as in head@1."
+            detail = f"'{part}' cannot be a name."
+            raise PenultimateError(detail, code="invalid_request", title="Not a name", hint=hint)
     return template.format(*(quote(str(part), safe="") for part in parts))
 
 
@@ -195,10 +208,18 @@ def _until_heard(call: Call) -> Asking[httpx.Response]:
     while True:
         response = yield call
         pause_s = _pause_s(response)
-        if response.status_code not in BUSY or waited_s + pause_s > call.patience_s:
+        if response.status_code not in BUSY or waited_s + pause_s > _patience_s(call, response):
             return response
         waited_s += pause_s
         call = replace(call, after_s=pause_s)
+
+
+def _patience_s(call: Call, response: httpx.Response) -> float:
+    try:
+        is_fault = response.json()["code"] in FAULTS
+    except (ValueError, LookupError, TypeError):
+        is_fault = False
+    return min(call.patience_s, FAULT_PATIENCE_S) if is_fault else call.patience_s
 
 
 def _pause_s(response: httpx.Response) -> float:

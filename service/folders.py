@@ -28,7 +28,13 @@ VALIDATION = {"val", "valid", "validation"}
 SHOWN = 3
 """Names that a message gives as examples."""
 
-LAYOUT = "Make one folder for each class, as in FOLDER/healthy/1.png and FOLDER/ill/2.png."
+LAYOUT = (
+    "Make one folder for each class, as in FOLDER/healthy/1.png and FOLDER/ill/2.png, or give "
+    "labels in a CSV `path,label`."
+)
+
+SPLIT_FOLDERS = VALIDATION | {"train", "training", "test", "testing"}
+"""Names of folders that say when an image is used, and not what it shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +98,8 @@ def read_folder(
         FolderUnusable: there is no such folder, it holds no classes, or a CSV cannot be read.
     """
     root = _existing(Path(root))
-    files = {name: path for name, path in _walk(root) if path.name not in NO_IMAGES}
+    others = NO_IMAGES | {Path(table).name for table in (labels, groups, splits) if table}
+    files = {name: path for name, path in _walk(root) if path.name not in others}
     own = root / LABELS_FILE
     table = _find(root, labels) if labels is not None else own if own.is_file() else None
     rows = read_rows(table, ("label",), ("group", "split")) if table is not None else {}
@@ -105,10 +112,10 @@ def read_folder(
         notes += _left_out(entries)
         entries = [e for e in entries if e.label is not None]
     if table is not None:
-        notes.append(f"{table.name} gives the labels of {len(files.keys() & rows.keys())} files.")
-        notes += _unmatched(table, rows, files)
+        notes += _labelled(root, table, rows, files)
     if not entries:
         raise FolderUnusable(_why_empty(root, files), hint=LAYOUT)
+    _refuse_splits(root, entries)
     if groups is not None:
         entries = _with_column(root, entries, "group", groups, notes)
     if splits is not None:
@@ -119,6 +126,15 @@ def read_folder(
 def find_images(root: Path) -> Iterator[Path]:
     """Every file below a folder that may be an image, by name; hidden ones are left out."""
     return (path for _, path in sorted(_walk(root)) if path.name not in NO_IMAGES)
+
+
+def _refuse_splits(root: Path, entries: list[Entry]) -> None:
+    found = {e.label for e in entries if e.label is not None}
+    if len(found) > 1 and {label.casefold() for label in found} <= SPLIT_FOLDERS:
+        raise FolderUnusable(
+            f"The folders of '{root}' look like splits, not classes: {', '.join(sorted(found))}.",
+            hint="Name the folder inside, or say more in CSV files: --labels and --splits.",
+        )
 
 
 def _existing(root: Path) -> Path:
@@ -170,6 +186,20 @@ def _left_out(entries: list[Entry]) -> list[str]:
     if not outside:
         return []
     return [f"{_files(len(outside))} outside any class folder left out: {_few(outside)}."]
+
+
+def _labelled(
+    root: Path, table: Path, rows: Mapping[str, object], files: Mapping[str, Path]
+) -> list[str]:
+    named = files.keys() & rows.keys()
+    if files and not named:
+        raise FolderUnusable(
+            f"{table} names none of the {_files(len(files))} in '{root}'; its first path is "
+            f"'{next(iter(rows), '')}'.",
+            hint=f"Its paths must be those below the folder, as in '{next(iter(files))}'.",
+        )
+    said = f"{table.name} gives the labels of {_files(len(named))}."
+    return [said, *_unmatched(table, rows, files)]
 
 
 def _why_empty(root: Path, files: Mapping[str, Path]) -> str:

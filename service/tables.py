@@ -67,7 +67,8 @@ def _text(table: Path) -> str:
     try:
         return table.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise FolderUnusable(f"{table} is not UTF-8 text.", hint="Save it as UTF-8.") from error
+        hint = "Save it as UTF-8; in a spreadsheet program, as `CSV UTF-8`."
+        raise FolderUnusable(f"{table} is not UTF-8 text.", hint=hint) from error
     except OSError as error:
         raise FolderUnusable(
             f"{table} cannot be read: {error.strerror}.", hint="Check its permissions."

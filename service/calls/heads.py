@@ -74,7 +74,7 @@ def report(name: str, version: int | None = None, *, pictures: bool = True) -> A
     Args:
         name: of the head.
         version: None is the champion or newest.
-        pictures: whether images of the dataset may be in the page.
+        pictures: whether images of the dataset, and the names of their files, may be in it.
     """
     if version is None:
         version = shown_version((yield from head(name)))

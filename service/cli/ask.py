@@ -20,6 +20,8 @@ MAX_EXPLAINED = 8
 
 DRAWN = Path("heat-maps")
 
+UNLIKE = "unlike what it learnt from"
+
 Explain = Annotated[
     bool,
     typer.Option(
@@ -192,14 +194,15 @@ def _print_predictions(names: Sequence[str], results: Sequence[Mapping[str, Any]
             if not p.get("error"):
                 head = f"{p['head']}@{p['version']}"
                 rows.append((name, head, p["label"], _chance(p), _remark(p)))
-        for e in result["evidence"]:
-            known = (e["filename"] or e["digest"], e["dataset"] or "")
-            similar.append((name, f"{e['score']:.3f}", e["label"], *known))
+            for e in p.get("evidence", []):
+                known = (e["filename"] or e["digest"], e["dataset"] or "")
+                similar.append((name, p["head"], f"{e['score']:.3f}", e["label"], *known))
     if rows:
         show.table(("file", "head", "answer", "probability", "remark"), rows, right=(3,))
     if similar:
         typer.echo("\nThe most similar images that the heads learnt from:")
-        show.table(("file", "score", "label", "similar file", "dataset"), similar, right=(1,))
+        columns = ("file", "head", "score", "label", "similar file", "dataset")
+        show.table(columns, similar, right=(2,))
 
 
 def _draw(
@@ -236,8 +239,12 @@ def _chance(prediction: Mapping[str, Any]) -> str:
 
 def _remark(prediction: Mapping[str, Any]) -> str:
     """What a person should know before using an answer."""
-    if prediction["unlike"]:
-        return "unlike what it learnt from"
+    said = [UNLIKE] if prediction["unlike"] else []
+    return "; ".join(filter(None, [*said, _doubt(prediction)]))
+
+
+def _doubt(prediction: Mapping[str, Any]) -> str:
+    """What else may be the answer."""
     if prediction["task"] == "regression":
         low, high = prediction["low"], prediction["high"]
         return "no bounds" if low is None else f"{low:.4g} to {high:.4g}"

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from service.cli import show
-from service.cli.session import AsJson, Key, Server, note, print_json, session
+from service.cli.session import AsJson, Key, Server, note, origin_of, print_json, session
+from service.client_errors import PenultimateError
 
 if TYPE_CHECKING:
     from service.client import Client
@@ -40,7 +41,9 @@ def list_heads(
         for h in answer["heads"]
     ]
     if not rows:
-        note("There are no heads yet: `penultimate learn HEAD FOLDER` makes one.")
+        origin = origin_of(context, server, key)
+        where = "" if origin.server else f" in workspace '{origin.workspace}'"
+        note(f"There are no heads yet{where}: `penultimate learn HEAD FOLDER` makes one.")
         return
     show.table(("head", "champion", "versions", "dataset", "newest"), rows, right=(1, 2))
 
@@ -212,7 +215,7 @@ def report(
         typer.Option(metavar="FILE", help="Where to; report-HEAD-VERSION.html by default."),
     ] = None,
     pictures: Annotated[
-        bool, typer.Option(help="Show images of the dataset; leave them out to pass it on.")
+        bool, typer.Option(help="Show images and file names; leave them out to pass it on.")
     ] = True,
     server: Server = None,
     key: Key = None,
@@ -237,10 +240,18 @@ def erase(
     key: Key = None,
 ) -> None:
     """Erase an image everywhere, and name the heads that were trained on it."""
-    if Path(digest).is_file():
-        from features.keys import digest as digest_of
+    from features.keys import digest as digest_of
+    from features.keys import is_digest
 
-        digest = digest_of(Path(digest).read_bytes())
+    file = Path(digest)
+    if file.is_file():
+        digest = digest_of(file.read_bytes())
+    elif not is_digest(digest):
+        raise PenultimateError(
+            f"There is no file '{digest}', and it is no digest.",
+            code="invalid_request",
+            hint="Check its name; a digest has 64 hexadecimal digits, in lower case.",
+        )
     with session(context, server, key, as_json=as_json) as client:
         answer = client.erase(digest)
     if as_json:
@@ -250,6 +261,8 @@ def erase(
     trained = [f"{h['head']}@{h['version']}" for h in answer["heads"]]
     if trained:
         typer.echo(f"Heads that learnt from it, and should learn anew: {', '.join(trained)}")
+    if file.is_file():
+        note(f"'{file}' itself is left: delete it, or its folder brings the image back.")
 
 
 def _version_of(client: "Client", head: str) -> tuple[str, int]:

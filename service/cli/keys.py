@@ -87,7 +87,7 @@ def create(
         return
     until = f", until {made['expires']}" if made["expires"] else ""
     note(f"Key '{made['name']}' ({made['id']}): {made['role']} in {made['workspace']}{until}.")
-    note("It is shown this once; only its hash is kept.")
+    note("It is shown this once; only its hash is kept. Every request to a server needs a key now.")
     typer.echo(made["key"])
 
 

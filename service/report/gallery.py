@@ -75,6 +75,9 @@ def strange(gallery: Gallery) -> tuple[Markup, ...]:
 
 
 def _row(images: Sequence[Pictured]) -> Markup:
+    # Names of files may name people: they go where the pictures go.
+    if all(image.jpeg is None and not image.name for image in images):
+        return element("ul", *(element("li", image.said) for image in images))
     return element("div", *(_figure(image) for image in images), class_="gallery")
 
 

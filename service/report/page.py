@@ -43,7 +43,9 @@ def write_report(subject: Subject) -> str:
         _provenance,
     )
     heading = element("h1", f"How good is {title}?")
-    body = element("body", heading, *(write(subject) for write in sections))
+    body = element(
+        "body", heading, quiet(words.about(subject.card)), *(write(subject) for write in sections)
+    )
     return "<!DOCTYPE html>\n" + element("html", head, body, lang="en") + "\n"
 
 

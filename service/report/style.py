@@ -18,6 +18,7 @@ th,td{padding:4px 10px;text-align:left;vertical-align:top;border-bottom:1px soli
 th{font-weight:600}.numbers td,.numbers thead th+th{text-align:right;white-space:nowrap}
 .matrix td,.matrix thead th+th{text-align:center}.matrix small{display:block;font-size:11px}
 .facts th{white-space:nowrap}.facts td{font-family:ui-monospace,monospace;font-size:12px}
+svg{max-width:100%;height:auto}table{display:block;overflow-x:auto;width:fit-content;max-width:100%}
 .pictures,.gallery{display:flex;flex-wrap:wrap;gap:8px}
 figure{margin:0;width:124px;font-size:12px;overflow-wrap:anywhere}
 figure img,.absent{width:124px;height:124px;object-fit:contain;background:#eee}

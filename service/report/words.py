@@ -72,6 +72,15 @@ def opponent(card: Card) -> str:
     return "Ridge regression" if card.question.is_number else "Logistic regression"
 
 
+def about(card: Card) -> str:
+    """Whose it is, and what it is not."""
+    author = f" by {card.author}" if card.author else ""
+    return (
+        f"Learnt on {card.created[:10]}{author}. For research: it is no medical device, and no "
+        "substitute for a person who looks."
+    )
+
+
 def question(card: Card) -> str:
     """What the head answers."""
     if card.task == "binary":

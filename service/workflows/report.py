@@ -36,7 +36,7 @@ def report(
         workspace: whose head it is.
         name: the head.
         version: its version.
-        pictures: whether images of the dataset may be in the page.
+        pictures: whether images of the dataset, and the names of their files, may be in the page.
 
     Raises:
         NotFound: there is no such head or version.
@@ -68,7 +68,9 @@ def _gallery(
 
     def pictured(digest: str, filename: str | None, said: str) -> Pictured:
         return Pictured(
-            filename or digest[:SHORT], said, _picture(place.blobs, digest) if pictures else None
+            (filename or digest[:SHORT]) if pictures else "",
+            said,
+            _picture(place.blobs, digest) if pictures else None,
         )
 
     def side_by_side(group: dict[str, Any]) -> list[Pictured]:

@@ -8,8 +8,9 @@ import pytest
 from made_heads import WIDTH, alternating, taught
 
 from classifiers import growth
-from classifiers.curve import CLOSE, Growth
+from classifiers.curve import CLOSE, Growth, Point, _sentence
 from classifiers.recipe import Recipe
+from classifiers.statistics import Measure
 from classifiers.tasks import join_labels
 
 RECIPE = Recipe(rounds=10, repeats=1)
@@ -222,3 +223,13 @@ def test_a_fast_report_has_no_curve_and_says_so() -> None:
     assert card.growth is None
     assert card.folds["repeats"] == 1
     assert any("fast way" in sentence for sentence in card.limits)
+
+
+@pytest.mark.parametrize(
+    ("gain", "said"), [(0.004, "hardly change"), (0.006, "help a little"), (0.03, "would help:")]
+)
+def test_a_small_gain_is_called_small(gain: float, said: str) -> None:
+    today = Measure(value=0.9, low=0.85, high=0.95)
+    twice = Point(images=200, value=0.9 + gain, low=0.85, high=0.95)
+    found = Measure(value=gain, low=0.0, high=2 * gain)
+    assert said in _sentence(today, twice, found, None, "AUC")

@@ -228,3 +228,14 @@ def test_a_graph_that_does_not_compile_is_named(weights: Path, built: Path) -> N
         compile_graph(graph, "f32", "LATENCY", 0)
 
     graph.unlink()
+
+
+def test_a_disk_that_is_full_while_a_backbone_is_written_is_told_in_words(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise RuntimeError("basic_ios::clear: iostream error")
+
+    monkeypatch.setattr(conversion.openvino(), "save_model", full)
+    with pytest.raises(StoreUnavailable, match="cannot be written"):
+        open_cpu(weights, tmp_path)

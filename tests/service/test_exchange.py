@@ -181,9 +181,27 @@ def test_no_image_at_all_is_refused_before_anything_is_sent() -> None:
 def test_names_cannot_leave_their_place_in_the_path() -> None:
     handler, asked = answering(httpx.Response(200, json={}))
 
-    client_of(handler).delete_version("../datasets/x?y#z", 1)
+    client_of(handler).delete_version("x?y#z", 1)
+    assert asked[0].url.raw_path == b"/v1/heads/x%3Fy%23z/versions/1"
+    # A server reads %2F as a slash: what was meant as a name would be another route.
+    for name in ("../datasets/x", "x/versions/1", ".", "..", ""):
+        with pytest.raises(PenultimateError, match="cannot be a name"):
+            client_of(handler).delete_head(name)
+    assert len(asked) == 1
 
-    assert asked[0].url.raw_path == b"/v1/heads/..%2Fdatasets%2Fx%3Fy%23z/versions/1"
+
+def test_a_disk_that_is_full_is_told_of_within_seconds_and_not_after_minutes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("service.client.time.sleep", slept.append)
+    full = {"code": "store_unavailable", "detail": "No space left on device", "status": 503}
+    said = httpx.Response(503, json=full, headers={"Retry-After": "5"})
+    handler, asked = answering(*[said] * 9)
+    with pytest.raises(PenultimateError, match="No space left"):
+        client_of(handler).heads()
+    assert len(asked) > 1
+    assert sum(slept) <= 10
 
 
 @pytest.mark.parametrize(("status", "ready"), [(200, True), (503, False)])

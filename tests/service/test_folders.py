@@ -243,3 +243,21 @@ def test_whatever_csv_can_hold_comes_back(tmp_path: Path, rows: dict[str, str]) 
     (tmp_path / "t.csv").write_text("path,label\n" + "\n".join(quoted), encoding="utf-8")
 
     assert {p: {"label": v} for p, v in rows.items()} == read_rows(tmp_path / "t.csv", ("label",))
+
+
+@pytest.mark.parametrize("path", ["C:\\\\me\\\\1.png", "set/ill/1.png", "ill/1"])
+def test_a_table_of_labels_that_names_no_file_is_what_is_wrong(folder: Path, path: str) -> None:
+    (folder / "said.csv").write_text(f"path,label\n{path},ill\n")
+    with pytest.raises(FolderUnusable, match="names none of the 4 files") as refused:
+        read_folder(folder, labels="said.csv")
+    assert "ill/1.png" in refused.value.hint
+
+
+def test_folders_that_say_when_an_image_is_used_are_no_classes(tmp_path: Path) -> None:
+    names = ("train/ill/1.png", "Test/well/1.png", "val/ill/2.png")
+    root = lay_out(tmp_path, dict.fromkeys(names, "x"))
+    with pytest.raises(FolderUnusable, match="splits, not classes: Test, train, val"):
+        read_folder(root)
+    assert [e.label for e in read_folder(root / "train").entries] == ["ill"]
+    lay_out(root, dict.fromkeys(("ill/1.png",), "x"))
+    assert len(read_folder(root).entries) == 4

@@ -8,6 +8,7 @@ from cli_runner import Run
 from live_server import picture
 from typer.testing import Result
 
+from service.cli.ask import _remark
 from service.client import Client
 
 
@@ -50,8 +51,8 @@ def test_evidence_names_the_most_similar_images(run: Run, folder: Path, learnt: 
     result = run("predict", folder / "red" / "00.png", "--heads", "colour", "--evidence", "2")
 
     similar = result.stdout.partition("learnt from:")[2].strip().splitlines()
-    assert similar[0].split()[:3] == ["file", "score", "label"]
-    assert [line.split()[2] for line in similar[1:]] == ["red", "red"]
+    assert similar[0].split()[:4] == ["file", "head", "score", "label"]
+    assert [line.split()[1:4:2] for line in similar[1:]] == [["colour", "red"]] * 2
 
 
 def test_explaining_draws_a_heat_map_for_each_image_and_head_and_says_where(
@@ -144,3 +145,22 @@ def test_searching_prints_hits_best_first_and_json_is_the_answer(
     assert lines[0].split() == ["score", "label", "file", "dataset", "digest"]
     assert [line.split()[-1] for line in lines[1:]] == [h["digest"] for h in said["hits"]]
     assert said == client.search(path, k=3, dataset="colour", label="red")
+
+
+@pytest.mark.parametrize(
+    ("unlike", "within", "remark"),
+    [
+        (False, ["a"], ""),
+        (False, ["a", "b"], "or b"),
+        (False, [], "no label is likely enough"),
+        (True, ["a"], "unlike what it learnt from"),
+        (True, ["a", "b"], "unlike what it learnt from; or b"),
+    ],
+)
+def test_what_is_unlike_is_still_told_what_else_it_may_be(
+    unlike: bool,  # noqa: FBT001  a parameter
+    within: list[str],
+    remark: str,
+) -> None:
+    said = {"unlike": unlike, "task": "binary", "label": "a", "set": within}
+    assert _remark(said) == remark

@@ -52,6 +52,24 @@ def test_erasing_takes_a_digest_or_the_file_itself(
 
     assert result.exit_code == 0
     assert "out of 1 dataset." in result.stdout
+    assert "itself is left" in result.stderr
     again = run("erase", result.stdout.split()[1].rstrip(","))
     assert again.exit_code == 1
     assert "There is no image" in again.stderr
+    assert "itself is left" not in again.stderr
+    mistyped = run("erase", tmp_path / "nime.png")
+    assert mistyped.exit_code == 1
+    assert "There is no file" in mistyped.stderr
+    assert "64 hexadecimal digits" in mistyped.stderr
+
+
+def test_a_name_with_a_slash_deletes_no_version(run: Run, learnt: Result) -> None:
+    assert run("heads", "delete", "colour/versions/1").exit_code == 1
+    shown = run("heads", "show", "colour/history")
+    assert shown.exit_code == 1
+    assert "cannot be a name" in shown.stderr
+    assert "colour" in run("heads", "list").stdout
+
+
+def test_a_workspace_without_heads_is_named(run: Run) -> None:
+    assert "in workspace 'elsewhere'" in run("--workspace", "elsewhere", "heads", "list").stderr
