@@ -30,14 +30,16 @@ class Frame:
         width, height: of the plot, in pixels, without its margins.
         across: smallest and largest value of the axis to the right.
         up: the same of the axis upwards.
+        left: margin for its numbers and name.
     """
 
     width: float = 160
     height: float = 160
     across: tuple[float, float] = (0.0, 1.0)
     up: tuple[float, float] = (0.0, 1.0)
+    left: float = 46.0
 
-    left, above, below, right = 46.0, 26.0, 40.0, 12.0
+    above, below, right = 26.0, 40.0, 12.0
 
     def at(self, x: float, y: float) -> tuple[float, float]:
         """Pixels of a point."""
@@ -162,7 +164,7 @@ def numbers_picture(true: Float64, given: Float64, margin: float | None) -> Mark
     """Numbers that were answered against the true ones, and how far off they may be."""
     low, high = (float(end([true, given])) for end in (np.min, np.max))
     high = high if high > low else low + 1.0
-    frame = Frame(300, 300, (low, high), (low, high))
+    frame = Frame(300, 300, (low, high), (low, high), left=70)  # numbers of any length
     lines = [frame.line([(low, low), (high, high)], GREY, width=1)]
     if margin is not None and margin < high - low:
         above = [(low, low + margin), (high - margin, high)]
