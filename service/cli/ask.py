@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from service.cli import show
-from service.cli.session import AsJson, Key, Server, note, print_json, session
+from service.cli.session import AsJson, Key, Server, note, note_hint, print_json, session
 from service.client_errors import PenultimateError
 
 if TYPE_CHECKING:
@@ -259,7 +259,8 @@ def _doubt(prediction: Mapping[str, Any]) -> str:
 
 def _tell_errors(names: Sequence[str], results: Sequence[Mapping[str, Any]]) -> None:
     """Says what could not be answered, each reason once for each thing it is about."""
-    answered, said = False, set()
+    answered, said = False, set[str]()
+    hints: dict[str, str] = {}
     for name, result in zip(names, results, strict=True):
         lines = [(name, result["error"])] if result["error"] else []
         for p in result["predictions"]:
@@ -272,6 +273,9 @@ def _tell_errors(names: Sequence[str], results: Sequence[Mapping[str, Any]]) -> 
             if line not in said:
                 note(line)
             said.add(line)
+            hints.setdefault(error["code"], error.get("hint") or "")
+    for code, hint in hints.items():
+        note_hint(code, hint)
     if answered:
         return
     if not said:

@@ -166,9 +166,14 @@ def tell(error: PenultimateError) -> None:
             note(f"  - {line}")
     if len(said) > SHOWN:
         note(f"  … and {len(said) - SHOWN} more")
-    hint = HINTS.get(error.code, error.hint)
-    if hint:
-        note(f"Hint: {hint}")
+    note_hint(error.code, error.hint)
+
+
+def note_hint(code: str, hint: str) -> None:
+    """What to do, from a shell."""
+    said = HINTS.get(code, hint)
+    if said:
+        note(f"Hint: {said}")
 
 
 def as_refusal(error: Exception) -> PenultimateError | None:

@@ -111,6 +111,7 @@ def test_predicting_fails_only_where_nothing_was_answered(
     assert (half.exit_code, nobody.exit_code) == (0, 1)
     assert "broken.png:" in some.stderr
     assert "There is no head 'x'" in half.stderr
+    assert half.stderr.count("`penultimate heads list` shows") == 1
     assert "There is no head 'x'" in nobody.stderr
 
 
