@@ -189,7 +189,7 @@ def _left_out(entries: list[Entry]) -> list[str]:
 
 
 def _labelled(
-    root: Path, table: Path, rows: Mapping[str, object], files: Mapping[str, Path]
+    root: Path, table: Path, rows: Mapping[str, Mapping[str, str]], files: Mapping[str, Path]
 ) -> list[str]:
     named = files.keys() & rows.keys()
     if files and not named:
@@ -198,8 +198,11 @@ def _labelled(
             f"'{next(iter(rows), '')}'.",
             hint=f"Its paths must be those below the folder, as in '{next(iter(files))}'.",
         )
-    said = f"{table.name} gives the labels of {_files(len(named))}."
-    return [said, *_unmatched(table, rows, files)]
+    empty = sorted(name for name in named if not rows[name].get("label"))
+    said = [f"{table.name} gives the labels of {_files(len(named) - len(empty))}."]
+    if empty:
+        said.append(f"{_files(len(empty))} without a label in {table.name}: {_few(empty)}.")
+    return said + _unmatched(table, rows, files)
 
 
 def _why_empty(root: Path, files: Mapping[str, Path]) -> str:

@@ -261,3 +261,10 @@ def test_folders_that_say_when_an_image_is_used_are_no_classes(tmp_path: Path) -
     assert [e.label for e in read_folder(root / "train").entries] == ["ill"]
     lay_out(root, dict.fromkeys(("ill/1.png",), "x"))
     assert len(read_folder(root).entries) == 4
+
+
+def test_rows_without_a_label_are_counted_apart(folder: Path) -> None:
+    (folder / "labels.csv").write_text("path,label\nill/1.png,\nwell/1.png,well\nwell/2.png\n")
+    notes = read_folder(folder, unlabelled=True).notes
+    assert "labels.csv gives the labels of 1 file." in notes
+    assert "2 files without a label in labels.csv: 'ill/1.png', 'well/2.png'." in notes
