@@ -94,6 +94,14 @@ def test_a_taken_port_is_refused_before_anything_starts(tmp_path: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
+INTERRUPTIBLE = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("service.cli", run_name="__main__")
+"""
+"""A shell has its jobs in the background ignore Ctrl-C, and what they start inherits that."""
+
+
 def test_interrupting_a_learn_cancels_its_job(tmp_path: Path) -> None:
     for colour in ("red", "green"):
         (tmp_path / "many" / colour).mkdir(parents=True)
@@ -101,7 +109,7 @@ def test_interrupting_a_learn_cancels_its_job(tmp_path: Path) -> None:
             (tmp_path / "many" / colour / f"{i}.png").write_bytes(picture(colour, i, side=16))
     home = {"PENULTIMATE_HOME": str(tmp_path / "home"), "PENULTIMATE_BACKBONE": "toy"}
     process = subprocess.Popen(
-        [sys.executable, "-m", "service.cli", "learn", "h", tmp_path / "many"],
+        [sys.executable, "-c", INTERRUPTIBLE, "learn", "h", tmp_path / "many"],
         env={**os.environ, **home},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
