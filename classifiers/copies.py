@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from classifiers.examples import digests_of
-from classifiers.labels import LabelSet
+from classifiers.label_set import LabelSet, counted
 from classifiers.novelty import unit_rows
 
 Float32 = npt.NDArray[np.float32]
@@ -36,9 +36,6 @@ FEW_DIRECTIONS = 6
 space of three, many are near each other by chance, and only equal vectors count."""
 
 _EQUAL = 1 - 1e-6
-
-SHOWN = 3
-"""How many sets a warning names."""
 
 _FLAT = 0.1
 """Share of the mean deviation added to that of every column, so that one that hardly varies does
@@ -85,7 +82,7 @@ def find_copies(Z: Float32) -> list[Copies]:
 
 
 def doubts(label_set: LabelSet, copies: Iterable[Sequence[int]]) -> Iterator[str]:
-    """Say in sentences what copies mean for what is learnt.
+    """Say in sentences what copies mean for what is learnt; no image is named on a card.
 
     Args:
         label_set: what is learnt.
@@ -95,21 +92,23 @@ def doubts(label_set: LabelSet, copies: Iterable[Sequence[int]]) -> Iterator[str
     digests = digests_of(label_set)
     named = [[digests[row] for row in one] for one in copies]
     if named:
-        yield f"{sum(map(len, named))} images are nearly the same as another{_listed(named)}"
+        images, sets = sum(map(len, named)), counted(named, "set")
+        what = f"{images} images are nearly the same as another"
+        yield f"{what}: {sets}, which the label audit names."
 
-    def torn(column: Sequence[object]) -> list[Sequence[str]]:
+    def torn(column: Sequence[object]) -> int:
         values = [{column[row_of[digest]] for digest in one} - {None} for one in named]
-        return [one for one, found in zip(named, values, strict=True) if len(found) > 1]
+        return sum(len(found) > 1 for found in values)
 
     rows = range(len(label_set))
-    if found := torn(label_set.labels):
-        yield f"Copies have different labels, of which one must be wrong{_listed(found)}"
-    if found := torn([label_set.group(row) for row in rows]):
-        yield f"Copies are in different groups, which count as one{_listed(found)}"
-    if found := torn([label_set.is_test(row) for row in rows]):
+    if n := torn(label_set.labels):
+        yield f"Copies in {n} of these sets have different labels, of which one must be wrong."
+    if n := torn([label_set.group(row) for row in rows]):
+        yield f"Copies in {n} of these sets are in different groups, which count as one."
+    if n := torn([label_set.is_test(row) for row in rows]):
         yield (
-            "Copies are on both sides of the split, so that the figures of test images are too "
-            f"good{_listed(found)}"
+            f"Copies in {n} of these sets are on both sides of the split, so that the figures of "
+            "test images are too good."
         )
 
 
@@ -148,9 +147,3 @@ def _sets(set_of: IntArray, distances: Float64) -> list[Copies]:
     several = [np.flatnonzero(set_of == s) for s in np.flatnonzero(np.bincount(set_of) > 1)]
     found = [Copies(tuple(rows.tolist()), float(nearest[rows].min())) for rows in several]
     return sorted(found, key=lambda one: one.rows)
-
-
-def _listed(copies: Sequence[Sequence[str]]) -> str:
-    shown = "; ".join(" and ".join(one[:2]) for one in copies[:SHOWN])
-    more = f"; and {len(copies) - SHOWN} more sets" if len(copies) > SHOWN else ""
-    return f": {shown}{more}."

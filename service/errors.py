@@ -9,6 +9,9 @@ ServiceError                    detail, hint, problems
 ├── LabelsNotReady              a dataset that cannot be learnt from; problems has every reason
 ├── ArchiveRejected             a zip or tar that is refused whole
 ├── BackupRejected              a backup that cannot be restored as it was made
+├── HeadRejected                a file of a head that is none, or not as it was made
+├── HeadOfAnotherSpace          a file of a head that understands other vectors than these
+├── LearntElsewhere             the question needs images that never were here
 ├── RequestTooLarge             more bytes or parts than the settings allow
 ├── HeadTooLarge                a request's line and headers are too long
 ├── NothingAnswered             not one image of a prediction could be answered
@@ -19,6 +22,9 @@ ServiceError                    detail, hint, problems
 
 from collections.abc import Sequence
 from typing import Any
+
+MAX_REASON = 500
+"""Characters of a reason that may quote what was sent."""
 
 MAX_NAMED = 100
 """Of several things that are wrong, how many a refusal names."""
@@ -125,6 +131,52 @@ class BackupRejected(ServiceError):
     """A backup that cannot be restored as it was made."""
 
     code = "backup_rejected"
+
+
+class HeadRejected(ServiceError):
+    """A file of a head that is none, or not as it was made."""
+
+    code = "head_rejected"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"The file is no head that can be taken in: {why[:MAX_REASON].rstrip('.')}.",
+            hint="Send a file as `penultimate heads export` writes it, unchanged.",
+        )
+
+
+class HeadOfAnotherSpace(ServiceError):
+    """A file of a head that understands other vectors than the ones made here.
+
+    Args:
+        wanted: the backbone that it was learnt with, and what identifies its space.
+        served: the same of this service.
+    """
+
+    code = "space_mismatch"
+
+    def __init__(self, wanted: str, served: str) -> None:
+        super().__init__(
+            f"The head was learnt with the backbone {wanted}; this service has {served}.",
+            hint="Bring it to a service with that backbone and the same weights "
+            "(PENULTIMATE_BACKBONE), or learn it here from images of your own.",
+        )
+
+
+class LearntElsewhere(ServiceError):
+    """The question needs the images that a head learnt from, which never were here.
+
+    Args:
+        head: as name@version.
+    """
+
+    code = "learnt_elsewhere"
+
+    def __init__(self, head: str) -> None:
+        super().__init__(
+            f"{head} came as a file: the images that it learnt from are not here.",
+            hint="Ask where it was learnt.",
+        )
 
 
 class RequestTooLarge(ServiceError):

@@ -98,11 +98,12 @@ def ask(call: Call) -> Flow:
 
 def ask_page(call: Call) -> Asking[str]:
     """The same of a call that is answered with a page of HTML."""
-    response = yield from _until_heard(call)
-    if response.is_success and response.headers.get("content-type", "").startswith("text/html"):
-        return response.text
-    _read(response)
-    raise _no_answer(response)
+    return (yield from _ask_for(call, "text/html")).text
+
+
+def ask_file(call: Call, kind: str) -> Asking[bytes]:
+    """The same of a call that is answered with a file of this media type."""
+    return (yield from _ask_for(call, kind)).content
 
 
 def advance(flow: Asking[T], response: httpx.Response | None = None) -> Call | T:
@@ -201,6 +202,14 @@ def _file(image: Image | NamedImage, default: str) -> tuple[str, bytes | IO[byte
         return _file(NamedImage(path.name, path.read_bytes()), default)
     given = getattr(image, "name", None)
     return Path(given).name if isinstance(given, str) else default, image
+
+
+def _ask_for(call: Call, kind: str) -> Asking[httpx.Response]:
+    response = yield from _until_heard(call)
+    if response.is_success and response.headers.get("content-type", "").startswith(kind):
+        return response
+    _read(response)
+    raise _no_answer(response)
 
 
 def _until_heard(call: Call) -> Asking[httpx.Response]:

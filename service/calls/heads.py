@@ -1,12 +1,24 @@
 """Verbs of heads as the requests that they take, one after the other. Sends nothing."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from service.calls.jobs import JobProgress, until_done
-from service.exchange import Answer, Asking, Call, Flow, ask, ask_page, json_call, path_of
+from service.exchange import (
+    Answer,
+    Asking,
+    Call,
+    Flow,
+    ask,
+    ask_file,
+    ask_page,
+    json_call,
+    path_of,
+)
 
 
 def learn(
@@ -80,6 +92,31 @@ def report(name: str, version: int | None = None, *, pictures: bool = True) -> A
         version = shown_version((yield from head(name)))
     path = path_of("/v1/heads/{}/versions/{}/report", name, version)
     return (yield from ask_page(Call("GET", f"{path}?pictures={str(pictures).lower()}")))
+
+
+def export_head(name: str, version: int | None = None) -> Asking[bytes]:
+    """Gives a version as a file for another service: what it learnt, and no image.
+
+    Args:
+        name: of the head.
+        version: None is the champion or newest.
+    """
+    if version is None:
+        version = shown_version((yield from head(name)))
+    path = path_of("/v1/heads/{}/versions/{}/file", name, version)
+    return (yield from ask_file(Call("GET", path), "application/zip"))
+
+
+def import_head(name: str, file: str | os.PathLike[str] | bytes) -> Flow:
+    """Takes in a head that was learnt elsewhere, as a further version; answers with its card.
+
+    Args:
+        name: what it is called here.
+        file: what `export_head` gave, or the path of it. The same file again adds no version.
+    """
+    data = file if isinstance(file, bytes) else Path(file).read_bytes()
+    path = path_of("/v1/heads/{}/versions", name)
+    return ask(Call("POST", path, files=[("file", (f"{name}.head.zip", data))]))
 
 
 def shown_version(head: Answer) -> int:

@@ -8,7 +8,7 @@ from service.catalog.aliases import CHAMPION, AliasMove
 from service.catalog.audit import SYSTEM, Audit, note
 from service.catalog.database import Database, now
 from service.catalog.datasets import Datasets, DatasetSummary
-from service.catalog.entries import HeadEntry, Version
+from service.catalog.entries import ELSEWHERE, HeadEntry, Version
 from service.catalog.heads import Heads
 from service.catalog.job import FINISHED, Job
 from service.catalog.jobs import Jobs
@@ -20,6 +20,7 @@ from service.errors import ErasurePending
 
 __all__ = [
     "CHAMPION",
+    "ELSEWHERE",
     "FINISHED",
     "NO_GROUP",
     "SYSTEM",

@@ -81,10 +81,18 @@ class Audit:
             query = query.where(audit.c.number < before)
         return self._read(query.order_by(audit.c.number.desc()).limit(limit))
 
-    def add(self, workspace: str, actor: str, action: str, which: str, result: str) -> None:
-        """Adds a line about something that changed nothing: a refusal, a question."""
+    def add(
+        self,
+        workspace: str,
+        actor: str,
+        action: str,
+        which: str,
+        result: str,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Adds a line about something that changed nothing: a refusal, a question, a copy made."""
         with self._database.write() as connection:
-            note(connection, workspace, actor, action, which, result=result)
+            note(connection, workspace, actor, action, which, result=result, details=details)
 
     def check(self, workspace: str) -> list[str]:
         """Where the chain of a workspace is broken, in words; empty where it is whole."""

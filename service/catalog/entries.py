@@ -8,6 +8,9 @@ from sqlalchemy import ColumnElement, Connection, select
 
 from service.catalog.tables import aliases, heads, versions
 
+ELSEWHERE = ""
+"""In place of a dataset: the version came as a file, and its images never were here."""
+
 
 @dataclass(frozen=True, slots=True)
 class Version:
@@ -18,7 +21,7 @@ class Version:
         version: counts from 1; a number is never given twice.
         artefact: content hash of the artefact in the zoo.
         space_id: the space of the vectors that it takes.
-        dataset: what it was trained on.
+        dataset: what it was trained on; `ELSEWHERE` where that is not here.
         created: RFC 3339 time.
     """
 

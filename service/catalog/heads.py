@@ -8,7 +8,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from service.catalog.aliases import CHAMPION, AliasMove, advance, move, moves, pointed, reseat
 from service.catalog.audit import note
 from service.catalog.database import Database, now
-from service.catalog.entries import HeadEntry, entries
+from service.catalog.entries import ELSEWHERE, HeadEntry, entries
 from service.catalog.tables import heads, registry, training_images, versions
 from service.errors import NotFound
 
@@ -76,7 +76,7 @@ class Heads:
             name: the head.
             artefact: content hash in the zoo.
             space_id: the space of its vectors.
-            dataset: the dataset's name.
+            dataset: the dataset's name, or `ELSEWHERE`.
             training: digest → label of the images that it was trained on.
             actor: who did it, for the alias's history.
             rows: digest → row of the head's out-of-fold answers, for those that have one.
@@ -87,24 +87,37 @@ class Heads:
         head_id, last = self._find_or_make(connection, workspace, name)
         version = last + 1
         connection.execute(update(heads).where(heads.c.id == head_id).values(last_version=version))
-        values = {"head_id": head_id, "version": version}
-        connection.execute(
-            insert(versions).values(
-                **values, artefact=artefact, space_id=space_id, dataset=dataset, created=now()
-            )
-        )
+        made = {"version": version, "artefact": artefact}
+        row = {"head_id": head_id, **made, "space_id": space_id, "dataset": dataset}
+        connection.execute(insert(versions).values(**row, created=now()))
         if training:
-            row_of = rows or {}
+            row_of, mine = rows or {}, {"head_id": head_id, "version": version}
             images = [
-                {**values, "digest": d, "label": label, "row": row_of.get(d)}
+                {**mine, "digest": d, "label": label, "row": row_of.get(d)}
                 for d, label in training.items()
             ]
             connection.execute(insert(training_images), images)
         if pointed(connection, head_id, CHAMPION) is None:
             move(connection, head_id, CHAMPION, version, "first version", actor)
-        note(connection, workspace, actor, "head.register", name, details={"version": version})
+        action = "head.import" if dataset == ELSEWHERE else "head.register"
+        note(connection, workspace, actor, action, name, details=made)
         advance(connection)
         return version
+
+    def version_of(
+        self, connection: Connection, workspace: str, name: str, artefact: str
+    ) -> int | None:
+        """The first version of a head that has this artefact; None where it has not."""
+        query = (
+            select(func.min(versions.c.version))
+            .join(heads)
+            .where(
+                heads.c.workspace == workspace,
+                heads.c.name == name,
+                versions.c.artefact == artefact,
+            )
+        )
+        return connection.execute(query).scalar()
 
     def entries(self, workspace: str) -> list[HeadEntry]:
         """Every head that has a version, by name."""

@@ -105,11 +105,12 @@ def interval(measure: Mapping[str, float] | None) -> str:
 
 def _headline(card: Mapping[str, Any]) -> str:
     groups = f" in {show.count(card['n_groups'], 'group')}" if card["n_groups"] else ""
+    where = f"of dataset '{card['dataset']}'" if card["dataset"] else show.ELSEWHERE
     author = f", author {card['author']}" if card["author"] else ""
     return (
         f"{card['name']}@{card['version']}: {_WHAT[card['task']].format(len(card['classes']))} "
         "learnt from "
-        f"{card['n_images']} images{groups} of dataset '{card['dataset']}'{author}"
+        f"{card['n_images']} images{groups} {where}{author}"
     )
 
 

@@ -12,7 +12,7 @@ from service.client_errors import PenultimateError
 if TYPE_CHECKING:
     from service.client import Client
 
-app = typer.Typer(no_args_is_help=True, help="List, show, promote and delete heads.")
+app = typer.Typer(no_args_is_help=True, help="List, show, promote, pass on and delete heads.")
 
 MAX_SUSPECTS = 1_000
 MAX_NEXT = 1_000
@@ -35,7 +35,7 @@ def list_heads(
             h["name"],
             str(h["champion"] or ""),
             str(len(h["versions"])),
-            ", ".join(sorted({v["dataset"] for v in h["versions"]})),
+            ", ".join(sorted({v["dataset"] or show.ELSEWHERE for v in h["versions"]})),
             h["versions"][-1]["created"][:10],
         )
         for h in answer["heads"]
@@ -81,7 +81,7 @@ def show_head(
             (
                 str(v["version"]),
                 ", ".join(by_version.get(v["version"], ())),
-                v["dataset"],
+                v["dataset"] or show.ELSEWHERE,
                 v["created"],
                 v["space"],
             )
@@ -172,7 +172,7 @@ def suspects(
 ) -> None:
     """Name training images whose label is in doubt; a low score is more suspect."""
     with session(context, server, key, as_json=as_json) as client:
-        answer = client.suspects(*_version_of(client, head), limit=limit)
+        answer = client.suspects(*version_of(client, head), limit=limit)
     if as_json:
         print_json(answer)
         return
@@ -194,7 +194,7 @@ def next_to_label(
 ) -> None:
     """Name the unlabelled images that are most worth a label; the first is worth the most."""
     with session(context, server, key, as_json=as_json) as client:
-        answer = client.next_to_label(*_version_of(client, head), limit=limit)
+        answer = client.next_to_label(*version_of(client, head), limit=limit)
     if as_json:
         print_json(answer)
         return
@@ -222,7 +222,7 @@ def report(
 ) -> None:
     """Write how good a head is, as one page of HTML for a browser or a printer."""
     with session(context, server, key) as client:
-        name, version = _version_of(client, head)
+        name, version = version_of(client, head)
         page = client.report(name, version, pictures=pictures)
     place = out or Path(f"report-{name}-{version}.html")
     place.write_text(page, "utf-8")
@@ -265,7 +265,7 @@ def erase(
         note(f"'{file}' itself is left: delete it, or its folder brings the image back.")
 
 
-def _version_of(client: "Client", head: str) -> tuple[str, int]:
+def version_of(client: "Client", head: str) -> tuple[str, int]:
     """The version that `head` names, or the one that is shown where it names none."""
     from service.calls import shown_version
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli import ask, backbones, backups, heads, keys, learn, operate
+from service.cli import ask, backbones, backups, heads, keys, learn, operate, sharing
 from service.cli.session import Guarded, Origin
 from service.names import PRIVATE
 
@@ -35,6 +35,8 @@ app.command()(ask.predict)
 app.command()(ask.search)
 app.command()(heads.report)
 app.add_typer(heads.app, name="heads")
+heads.app.command("export")(sharing.export_head)
+heads.app.command("import")(sharing.import_head)
 app.command()(heads.suspects)
 app.command("next")(heads.next_to_label)
 app.command()(heads.erase)

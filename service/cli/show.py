@@ -10,6 +10,9 @@ from service.cli.session import note
 
 GAP = "  "
 
+ELSEWHERE = "(elsewhere)"
+"""In place of a dataset, where a head came as a file."""
+
 
 def table(
     headers: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()

@@ -156,4 +156,4 @@ Answering = Annotated[Turn, Depends(_answering)]
 """Lets a request in that wants an answer, or refuses it before its body is read."""
 
 TakingIn = Annotated[Turn, Depends(_taking_in)]
-"""Lets a request in that brings images or labels, or refuses it before its body is read."""
+"""Lets a request in that brings images, labels or heads, or refuses it before its body is read."""

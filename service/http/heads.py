@@ -1,19 +1,26 @@
 """Routes of heads and of the jobs that train them."""
 
 from typing import Annotated
+from urllib.parse import quote
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import HTMLResponse, Response
 
 from service import schemas
+from service.errors import InvalidRequest
 from service.http.answers import accepted, answer, describe_job
+from service.http.forms import read_form
+from service.http.gate import TakingIn
 from service.http.guard import Admin, Reader, Teacher
+from service.http.openapi import body_of, form_field
 from service.product import Product
 from service.report import POLICY
 from service.schemas import NextAnswer, Protection
-from service.workflows import heads, learn, next_labels, report, suspects
+from service.workflows import heads, learn, next_labels, report, sharing, suspects
 
 router = APIRouter(prefix="/v1", tags=["heads"])
+
+ZIP = "application/zip"
 
 
 @router.post("/heads", status_code=202, response_model=schemas.JobAnswer)
@@ -61,6 +68,44 @@ def delete_head(request: Request, who: Teacher, head: str) -> Response:
 def show_card(request: Request, who: Reader, head: str, version: int) -> Response:
     """Shows the card of one version: what it says of itself."""
     return answer(heads.card(request.app.state.product, who.workspace, head, version))
+
+
+@router.post(
+    "/heads/{head}/versions",
+    status_code=201,
+    response_model=schemas.CardAnswer,
+    openapi_extra=body_of(
+        {"file": form_field("a head, as another service gave it", "binary")}, required=["file"]
+    ),
+)
+async def import_head(request: Request, who: Teacher, head: str, turn: TakingIn) -> Response:
+    """Takes in a head that was learnt elsewhere, as a further version; a known file adds none."""
+    product: Product = request.app.state.product
+    async with read_form(request, max_files=1) as form:
+        file = form.file("file")
+        if file is None:
+            raise InvalidRequest(
+                "The form has no file in the field 'file'.",
+                hint="Send multipart/form-data, as curl does with -F file=@name.head.zip.",
+            )
+        card, is_new = await turn.run(
+            sharing.import_head, product, who.workspace, head, file, actor=who.name
+        )
+    place = f"/v1/heads/{quote(head)}/versions/{card['version']}"
+    return answer(card, 201 if is_new else 200, {"Location": place})
+
+
+@router.get(
+    "/heads/{head}/versions/{version}/file",
+    response_class=Response,
+    responses={200: {"content": {ZIP: {"schema": {"type": "string", "format": "binary"}}}}},
+)
+def export_head(request: Request, who: Teacher, head: str, version: int) -> Response:
+    """Gives a version as a file for another service: what it learnt, and no image."""
+    product: Product = request.app.state.product
+    packed = sharing.export_head(product, who.workspace, head, version, actor=who.name)
+    named = f'attachment; filename="{head}-{version}.head.zip"'
+    return Response(packed, media_type=ZIP, headers={"Content-Disposition": named})
 
 
 @router.get("/heads/{head}/versions/{version}/suspects", response_model=schemas.SuspectsAnswer)

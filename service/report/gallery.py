@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from service.report.markup import Markup, element
 
+_NOT_HERE = "Not known here: the head came as a file, without the images it learnt from."
+_NOT_SERVED = "Not known: the space of this head is not the one served."
+
 
 @dataclass(frozen=True, slots=True)
 class Pictured:
@@ -28,21 +31,27 @@ class Gallery:
 
     Args:
         doubted: whose label the out-of-fold answers contradict, worst first.
-        n_doubted: how many there are in all.
+        n_doubted: how many there are in all; None where they cannot be told.
         copies: nearly the same, side by side; groups with conflicting labels first.
         n_copies: how many such groups there are in all; None where they cannot be told.
         strange: least usual among the images learnt from, strangest first.
     """
 
     doubted: Sequence[Pictured] = ()
-    n_doubted: int = 0
+    n_doubted: int | None = 0
     copies: Sequence[Sequence[Pictured]] = ()
     n_copies: int | None = None
     strange: Sequence[Pictured] = ()
 
 
+UNKNOWN = Gallery(n_doubted=None, n_copies=None)
+"""Of a head whose images never were here."""
+
+
 def doubted(gallery: Gallery) -> tuple[Markup, ...]:
     """Labels in doubt."""
+    if gallery.n_doubted is None:
+        return (element("p", _NOT_HERE),)
     if not gallery.n_doubted:
         return (element("p", "No label is contradicted by the out-of-fold answers."),)
     said = (
@@ -57,7 +66,7 @@ def doubted(gallery: Gallery) -> tuple[Markup, ...]:
 def copies(gallery: Gallery) -> tuple[Markup, ...]:
     """Images that are nearly the same."""
     if gallery.n_copies is None:
-        return (element("p", "Not known: the space of this head is not the one served."),)
+        return (element("p", _NOT_SERVED if gallery.n_doubted is not None else _NOT_HERE),)
     if not gallery.n_copies:
         return (element("p", "None were found."),)
     said = f"{gallery.n_copies} groups of images are nearly the same."

@@ -65,7 +65,8 @@ def _learnt_from(subject: Subject) -> Markup:
     card = subject.card
     groups = f"in {card.n_groups} groups, {words.kept(card)}" if card.n_groups else _UNGROUPED
     kept = f" {card.n_test_images} more were kept aside as a test." if card.n_test_images else ""
-    said = f"{card.n_images} images of the dataset “{subject.dataset}”, {groups}.{kept}"
+    where = f"of the dataset “{subject.dataset}”" if subject.dataset else "that are elsewhere"
+    said = f"{card.n_images} images {where}, {groups}.{kept}"
     return section("What it learnt from", element("p", said), tables.classes(card))
 
 
@@ -131,7 +132,7 @@ def _provenance(subject: Subject) -> Markup:
         "Head": f"{subject.name}@{subject.version}",
         "Learnt": card.created,
         "Author": card.author or "not given",
-        "Dataset": subject.dataset,
+        "Dataset": subject.dataset or "elsewhere: the head came as a file",
         "Fingerprint of the label set": card.fingerprint,
         "Space": card.space_id,
         "Artefact": subject.artefact,

@@ -16,7 +16,7 @@ class Subject:
 
     Args:
         name, version: of the head, as the library calls it.
-        dataset: what it learnt from.
+        dataset: what it learnt from; empty where that is not here.
         artefact: the hash it is kept under.
         card: what it says of itself.
         answers: float32 (n_images, n_answers), out of fold.

@@ -12,7 +12,7 @@ class CardAnswer(BaseModel):
 
     name: str
     version: int
-    dataset: str
+    dataset: str = Field(description="Empty where the version came as a file.")
     artefact: str = Field(description="The hash that the version is kept under.")
     registered: str
     format: int = Field(description="Of the card and the files beside it.")

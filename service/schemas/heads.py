@@ -10,7 +10,7 @@ class HeadVersion(BaseModel):
 
     version: int
     space: str = Field(description="The only space whose vectors it understands.")
-    dataset: str
+    dataset: str = Field(description="Empty where the version came as a file.")
     artefact: str = Field(description="The hash that it is kept under.")
     created: str
 

@@ -3,8 +3,8 @@
 from typing import Any
 
 from service.access import Principal
-from service.catalog import CHAMPION, SYSTEM, HeadEntry, Version
-from service.errors import Forbidden, NotFound
+from service.catalog import CHAMPION, ELSEWHERE, SYSTEM, HeadEntry, Version
+from service.errors import Forbidden, LearntElsewhere, NotFound
 from service.names import check_alias
 from service.product import Product
 from service.workspace import ZOO
@@ -46,6 +46,19 @@ def find_version(product: Product, workspace: str, name: str, version: int) -> V
         raise NotFound(
             "version", f"{name}@{version}", hint=f"GET /v1/heads/{name} lists its versions."
         )
+    return found
+
+
+def find_taught_here(product: Product, workspace: str, name: str, version: int) -> Version:
+    """One version of a head whose images are here.
+
+    Raises:
+        NotFound: there is no such head or version.
+        LearntElsewhere: it came as a file.
+    """
+    found = find_version(product, workspace, name, version)
+    if found.dataset == ELSEWHERE:
+        raise LearntElsewhere(f"{name}@{version}")
     return found
 
 
@@ -146,8 +159,12 @@ def _is_ours(product: Product, workspace: str) -> bool:
 
 
 def _drop(product: Product, workspace: str, artefacts: set[str]) -> None:
-    for artefact in artefacts:
-        product.workspaces[workspace].zoo.remove(artefact)
+    if not artefacts:
+        return
+    # While nobody else writes: what comes as a file may be one of them, and is used from then on.
+    with product.catalog.database.write():
+        for artefact in artefacts - product.catalog.heads.artefacts(workspace):
+            product.workspaces[workspace].zoo.remove(artefact)
 
 
 def _head(entry: HeadEntry) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from classifiers.novelty import unit_rows
 from features.keys import Vectors
 from service.catalog import Labelled
 from service.product import Product
-from service.workflows.heads import find_version
+from service.workflows.heads import find_taught_here
 from service.workflows.wording import ALARM_RATE, say
 from service.workspace import Workspace
 
@@ -55,9 +55,10 @@ def next_to_label(
 
     Raises:
         NotFound: there is no such head or version, or its dataset is gone.
+        LearntElsewhere: it came as a file.
         SpaceMismatch: the head's space is not the one that is served.
     """
-    found = find_version(product, workspace, name, version)
+    found = find_taught_here(product, workspace, name, version)
     place = product.workspaces[workspace]
     if found.space_id != place.space.id:
         raise SpaceMismatch(found.space_id, place.space.id)

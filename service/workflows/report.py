@@ -9,9 +9,9 @@ from classifiers.novelty import unit_rows
 from features.blobs import Blobs
 from features.errors import FeatureError
 from features.images import thumbnail
-from service.catalog import Version
+from service.catalog import ELSEWHERE, Version
 from service.product import Product
-from service.report import Gallery, Pictured, Subject, write_report
+from service.report import UNKNOWN, Gallery, Pictured, Subject, write_report
 from service.workflows.heads import find_version
 from service.workflows.suspects import suspects
 from service.workspace import Workspace
@@ -52,7 +52,9 @@ def report(
             head.card,
             head.arrays["out_of_fold"],
             head.arrays["truth"],
-            _gallery(product, workspace, found, head, pictures=pictures),
+            _gallery(product, workspace, found, head, pictures=pictures)
+            if found.dataset != ELSEWHERE
+            else UNKNOWN,
         )
     )
 

@@ -14,7 +14,7 @@ from features.keys import Vectors
 from service.catalog.entries import Version
 from service.catalog.heads import TrainingImage
 from service.product import Product
-from service.workflows.heads import find_version
+from service.workflows.heads import find_taught_here
 
 
 def suspects(
@@ -31,8 +31,9 @@ def suspects(
 
     Raises:
         NotFound: there is no such head or version.
+        LearntElsewhere: it came as a file.
     """
-    found = find_version(product, workspace, name, version)
+    found = find_taught_here(product, workspace, name, version)
     images = product.catalog.heads.training_images(workspace, name, version)
     doubted = _suspects(product, workspace, found, images)[:limit]
     copies = _duplicates(product, workspace, found, images, limit)

@@ -197,12 +197,9 @@ def test_patients_who_share_an_image_are_never_apart() -> None:
     groups[1] = groups[2]
     card = taught(X, labelled(labels, groups)).card
     assert (card.folds["kind"], card.n_groups, card.n_copies) == ("group-wise", 29, 2)
-    first, second = digests(2)
     said = " ".join(card.warnings)
     assert "different groups, which count as one" in said
     assert "different labels" in said
-    assert first in said
-    assert second in said
 
 
 def test_where_copies_cannot_be_kept_together_the_card_says_so() -> None:
@@ -221,13 +218,11 @@ def test_a_copy_on_the_other_side_of_the_split_is_named_and_not_dropped() -> Non
     X, labels = different(60), alternating(("no", "yes"), 30)
     X[np.array(labels) == "yes", ::2] += 2
     X[50] = again(X[[10]])[0]
-    known = digests(60)
     splits = tuple("test" if row >= 40 else "train" for row in range(60))
-    label_set = LabelSet(known, labels, splits=splits)  # type: ignore[arg-type]
+    label_set = LabelSet(digests(60), labels, splits=splits)  # type: ignore[arg-type]
     card = taught(X, label_set).card
     (warning,) = [w for w in card.warnings if "both sides of the split" in w]
-    assert known[10] in warning
-    assert known[50] in warning
+    assert warning.startswith("Copies in 1 of these sets")
     assert (card.n_images, card.n_test_images, card.n_copies) == (40, 20, 2)
     assert card.folds["kind"] == "stratified", "among the images learnt from there are none"
 
@@ -242,14 +237,11 @@ def test_a_head_does_not_depend_on_the_order_of_its_images() -> None:
     assert one.to_files() == other.to_files()
 
 
-def test_only_the_first_sets_are_named_and_the_rest_counted() -> None:
-    known = sorted(digests(10))
+def test_copies_are_counted_and_not_named() -> None:
     label_set = LabelSet(digests(10), ("no",) * 10)
     (said,) = doubts(label_set, [(row, row + 1) for row in range(0, 10, 2)])
-    assert said.startswith("10 images are nearly the same as another")
-    assert f"{known[0]} and {known[1]}" in said
-    assert known[8] not in said
-    assert said.endswith("and 2 more sets.")
+    assert "10 images are nearly the same as another: 5 sets" in said
+    assert not any(known[:8] in said for known in digests(10))
     assert list(doubts(label_set, [])) == []
 
 

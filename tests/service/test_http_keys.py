@@ -282,6 +282,8 @@ def test_every_change_is_written_down_with_its_actor(keyring: Keyring) -> None:
     done("tess", "DELETE", f"/v1/jobs/{compared}", {})
     first = done("tess", *LEARN)["id"]
     keyring.http.work()
+    packed = keyring.ask(people["tess"], "GET", "/v1/heads/colour/versions/1/file").content
+    done("tess", "POST", "/v1/heads/taken/versions", {"files": files(packed, field="file")})
     second = done("tess", *LEARN)["id"]
     rest = changes(digest, second, made["id"])
     for who, request, _, _ in rest:
@@ -295,6 +297,8 @@ def test_every_change_is_written_down_with_its_actor(keyring: Keyring) -> None:
         ("tess", "job.cancel", compared),
         ("tess", "job.submit", first),
         ("tess", "head.register", "colour"),
+        ("tess", "head.export", "colour"),
+        ("tess", "head.import", "taken"),
         ("tess", "job.submit", second),
         *((who, action, which) for who, _, action, which in rest),
     ]
@@ -312,6 +316,7 @@ def test_every_route_that_changes_something_is_tried_above() -> None:
         "POST /v1/datasets/{dataset}/images",
         "PUT /v1/datasets/{dataset}/labels",
         "POST /v1/heads",
+        "POST /v1/heads/{head}/versions",
         "POST /v1/datasets/{dataset}/compare",
         "DELETE /v1/jobs/{job}",
         "PUT /v1/heads/{head}/aliases/{alias}",

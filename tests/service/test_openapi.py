@@ -115,9 +115,13 @@ def ask_about_heads(journey: Journey) -> None:
         ask("PUT /v1/heads/{head}/protection", head=name, json={"protected": True})
         aliases = "PUT /v1/heads/{head}/aliases/{alias}"
         ask(aliases, head=name, alias="shadow", json={"version": 1, "reason": "a try"})
-        for what in ("", "/suspects", "/next", "/report"):
+        for what in ("", "/suspects", "/next", "/report", "/file"):
             ask(f"GET {VERSION}{what}", head=name, version=1)
         ask("GET /v1/heads/{head}/history", head=name)
+    packed = journey.told[f"GET {VERSION}/file"][0].content
+    for data in (packed, b"no head"):
+        form = {"files": [("file", ("a.head.zip", data))]}
+        ask("POST /v1/heads/{head}/versions", head="theirs", **form)
     ask(f"DELETE {VERSION}", head="regression", version=1)
     ask("DELETE /v1/heads/{head}", head="multilabel")
     ask("DELETE /v1/heads/{head}", head="multilabel")
@@ -184,7 +188,7 @@ def test_refusals_of_many_kinds_were_among_the_answers(told: dict[str, list[Resp
     assert codes == {
         *("invalid_request", "request_too_large", "unauthenticated", "conflict"),
         *("nothing_answered", "not_an_image", "labels_not_ready", "unknown_digest"),
-        *("dataset_not_found", "head_not_found", "image_not_found"),
+        *("dataset_not_found", "head_not_found", "image_not_found", "head_rejected"),
     }
 
 

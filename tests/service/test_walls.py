@@ -55,6 +55,7 @@ BODIES: dict[str, Body] = {
     ),
     "POST /v1/datasets/{dataset}/compare": as_json(lambda _: {}),
     "POST /v1/heads": as_json(lambda t: {"name": t["head"], "dataset": t["dataset"]}),
+    "POST /v1/heads/{head}/versions": lambda _: {"files": [("file", ("h.zip", b"no head"))]},
     "PUT /v1/heads/{head}/aliases/{alias}": as_json(lambda _: {"version": 1, "reason": ""}),
     "PUT /v1/heads/{head}/protection": as_json(lambda _: {"protected": False}),
     "POST /v1/keys": as_json(lambda _: {"role": "predict"}),

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from cli_runner import Run
+from cli_runner import Run, runner
 from live_server import picture
 from typer.testing import Result
 
@@ -73,3 +73,44 @@ def test_a_name_with_a_slash_deletes_no_version(run: Run, learnt: Result) -> Non
 
 def test_a_workspace_without_heads_is_named(run: Run) -> None:
     assert "in workspace 'elsewhere'" in run("--workspace", "elsewhere", "heads", "list").stderr
+
+
+def test_a_head_goes_to_another_home_as_a_file(
+    run: Run, tmp_path: Path, folder: Path, learnt: Result
+) -> None:
+    file = tmp_path / "colour.zip"
+    written = run("heads", "export", "colour", "--out", file)
+    assert written.stdout.strip() == str(file)
+    assert "no image, file name, digest or group" in written.stderr
+
+    other = runner(tmp_path / "other")
+    taken = other("heads", "import", "theirs", file)
+    assert taken.exit_code == 0, taken.stderr
+    assert "theirs@1: 2 classes learnt from 24 images in 12 groups (elsewhere)" in taken.stdout
+    assert "Everything above was said where it was learnt. It is theirs@1 here." in taken.stdout
+    assert "(elsewhere)" in other("heads", "list").stdout
+    assert (
+        other("predict", folder / "red" / "01.png").stdout.split()[-3:]
+        == (run("predict", folder / "red" / "01.png", "--heads", "colour").stdout.split()[-3:])
+    )
+    assert "Ask where it was learnt." in other("suspects", "theirs").stderr
+    again = json.loads(other("heads", "import", "theirs", file, "--json").stdout)
+    assert again["version"] == 1
+
+    file.write_bytes(file.read_bytes()[:-100])
+    refused = other("heads", "import", "broken", file)
+    assert refused.exit_code == 1
+    assert "no head that can be taken in" in refused.stderr
+    missing = other("heads", "import", "broken", tmp_path / "nowhere.zip")
+    assert missing.exit_code == 1
+    assert missing.stderr.endswith(f"'{tmp_path / 'nowhere.zip'}': No such file or directory.\n")
+
+
+def test_a_head_that_comes_to_one_of_the_same_name_waits_to_be_promoted(
+    run: Run, tmp_path: Path, learnt: Result, client: Client
+) -> None:
+    client.learn("named", "colour", options={"seed": 1}, wait=True)
+    file = tmp_path / "colour.zip"
+    run("heads", "export", "colour@1", "--out", file)
+    taken = run("heads", "import", "named", file)
+    assert "named@1 still answers; `penultimate heads promote named@2`" in taken.stderr

@@ -1,0 +1,181 @@
+"""A head as a file: always the same bytes, the same answers after it, and no trust in others'."""
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from functools import cache
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_heads import alternating, resealed, taught
+
+from classifiers.head import Head
+from classifiers.recipe import Recipe
+from features.keys import EmbeddingSpace, Preprocessing, Stage
+from service.errors import HeadRejected, RequestTooLarge
+from service.head_files import MOST_BYTES, pack, unpack
+
+SPACE = EmbeddingSpace(
+    "made",
+    "0" * 64,
+    "last",
+    (Stage("stage1", 8),),
+    Preprocessing("rule", 8, 1.0, "none", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    "f32",
+    24,
+)
+
+
+@cache
+def made(seed: int = 0) -> Head:
+    from made_heads import digests, vectors
+
+    from classifiers.labels import LabelSet
+    from classifiers.training import learn
+
+    labels = alternating(("cat", "dog"), 12)
+    return learn(
+        vectors(labels, 2.0, seed),
+        LabelSet(digests(24), labels),
+        name="made",
+        space_id=SPACE.id,
+        blocks=[(b.name, b.start, b.stop) for b in SPACE.blocks],
+        recipe=Recipe(rounds=8, folds=3, repeats=1),
+        created="2026-01-01T00:00:00Z",
+    )
+
+
+def zipped(files: Mapping[str, bytes], **how: int) -> io.BytesIO:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", **how) as archive:  # type: ignore[arg-type]  # the method
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return file
+
+
+def unzipped(data: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def forged(**changes: object) -> io.BytesIO:
+    """A file whose card says something else, with the hashes that a forger would give it."""
+    files = unzipped(pack(made(), SPACE))
+    space = files.pop("space.json")
+    card = {**json.loads(files["card.json"]), **changes}
+    files["card.json"] = json.dumps(card).encode()
+    return zipped({**resealed(files), "space.json": space})
+
+
+def test_a_head_comes_out_of_its_file_as_it_went_in() -> None:
+    data = pack(made(), SPACE)
+    head, space = unpack(io.BytesIO(data))
+    assert space == SPACE
+    assert head.to_files() == made().to_files()
+    X = np.random.default_rng(1).standard_normal((9, 40)).astype(np.float32)
+    assert (head.answers(X) == made().answers(X)).all()
+    assert pack(head, space) == data
+
+
+def test_the_file_is_a_plain_zip_in_which_nothing_is_pickled() -> None:
+    files = unzipped(pack(made(), SPACE))
+    assert files.keys() == {*made().to_files(), "space.json"}
+    for name, data in files.items():
+        if name.endswith(".npy"):
+            np.load(io.BytesIO(data), allow_pickle=False)
+
+
+@pytest.mark.parametrize("gone", ["card.json", "space.json", "model.txt", "linear.npy"])
+def test_a_file_that_lacks_something_is_refused(gone: str) -> None:
+    files = unzipped(pack(made(), SPACE))
+    del files[gone]
+    with pytest.raises(HeadRejected, match=gone):
+        unpack(zipped(files))
+
+
+def test_what_does_not_belong_there_is_refused() -> None:
+    files = unzipped(pack(made(), SPACE))
+    with pytest.raises(HeadRejected, match=r"extra\.npy"):
+        unpack(zipped({**files, "extra.npy": b""}))
+    with pytest.raises(HeadRejected, match="not allowed"):
+        unpack(zipped({**files, "../card.json": b""}))
+    with pytest.raises(HeadRejected, match="More than 32"):
+        unpack(zipped({**files, **{f"f{n}": b"" for n in range(32)}}))
+
+
+def test_a_bomb_is_refused_before_it_is_unpacked() -> None:
+    bomb = zipped({"card.json": bytes(MOST_BYTES + 1)}, compression=zipfile.ZIP_DEFLATED)
+    with pytest.raises(HeadRejected, match="unpacks to more"):
+        unpack(bomb)
+
+
+@pytest.mark.parametrize("data", [b"", b"no zip", b"PK\x03\x04", bytes(10_240)])
+def test_what_is_no_zip_is_refused(data: bytes) -> None:
+    with pytest.raises(HeadRejected):
+        unpack(io.BytesIO(data))
+
+
+def test_a_space_that_is_not_the_cards_is_refused() -> None:
+    files = unzipped(pack(made(), SPACE))
+    other = {**json.loads(files["space.json"]), "backbone": "other"}
+    with pytest.raises(HeadRejected, match="not the space"):
+        unpack(zipped({**files, "space.json": json.dumps(other).encode()}))
+    for wrong in (b"", b"[]", b"{}", b"[" * 100_000, b'{"format": 2}'):
+        with pytest.raises(HeadRejected):
+            unpack(zipped({**files, "space.json": wrong}))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"author": "Ana\x1b[2J"},
+        {"author": "A" * 2_001},
+        {"limits": ["two\nlines"]},
+        {"warnings": ["\u202egnp"]},
+        {"format": 99},
+        {"width": 41},
+        {"tree_factors": [float("nan")]},
+        {"metrics": {"auc": {"value": float("inf"), "low": 0, "high": 1}}},
+        {"n_images": 25},
+    ],
+)
+def test_a_forged_card_is_refused(changes: dict[str, object]) -> None:
+    assert unpack(forged())[0].card == made().card
+    with pytest.raises(HeadRejected):
+        unpack(forged(**changes))
+
+
+def test_columns_that_the_space_does_not_have_are_refused() -> None:
+    labels = alternating(("cat", "dog"), 12)
+    X = np.random.default_rng(0).standard_normal((24, 40)).astype(np.float32)
+    X[::2] += 1
+    card = json.loads(taught(X, labels).to_files()["card.json"])
+    blocks = [{**block, "name": "strange"} for block in card["blocks"]]
+    with pytest.raises(HeadRejected, match="does not have"):
+        unpack(forged(blocks=blocks))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_whatever_is_damaged_is_refused_or_still_the_same_head(data: st.DataObject) -> None:
+    """A zip has bytes that nobody reads: times, sizes said twice."""
+    whole = bytearray(pack(made(), SPACE))
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(whole) - 1))
+        whole[at] = data.draw(st.integers(0, 255))
+    try:
+        head, space = unpack(io.BytesIO(bytes(whole)))
+    except HeadRejected:
+        return
+    assert (head.to_files(), space) == (made().to_files(), SPACE)
+
+
+def test_a_head_that_nobody_would_take_in_is_not_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("service.head_files.MOST_BYTES", 1_000)
+    with pytest.raises(RequestTooLarge, match="1000"):
+        pack(made(), SPACE)
