@@ -1,9 +1,9 @@
-"""By how much one evaluation is better than another of the same images on the same folds.
+"""By how much one evaluation is better than another, of the same images or of others.
 
-Both saw the same images, so their errors go together, and the difference is known better than
-either figure. Its interval is made of the two figures' own intervals and the correlation of their
-errors (Zou and Donner 2008, Statistics in Medicine 27, "MOVER"): it stays honest where an AUC is 1
-and nothing varies. Knows nothing of spaces or heads.
+On the same folds both saw the same images, so their errors go together, and the difference is
+known better than either figure. Its interval is made of the two figures' own intervals and the
+correlation of their errors (Zou and Donner 2008, Statistics in Medicine 27, "MOVER"): it stays
+honest where an AUC is 1 and nothing varies. Knows nothing of spaces or heads.
 """
 
 import numpy as np
@@ -30,6 +30,16 @@ def auc_difference(one: Scored, other: Scored, n_comparisons: int = 1) -> Measur
     up = _length(a.high - a.value, b.value - b.low, together)
     low, high = max(-1.0, difference - down), min(1.0, difference + up)
     return Measure(value=round(difference, 6), low=round(low, 6), high=round(high, 6))
+
+
+def unpaired_difference(one: Measure, other: Measure) -> Measure:
+    """Return how much higher `one` is than `other`, measured on other images, with its interval."""
+    down = _length(one["value"] - one["low"], other["high"] - other["value"], 0.0)
+    up = _length(one["high"] - one["value"], other["value"] - other["low"], 0.0)
+    difference = one["value"] - other["value"]
+    found = (difference, difference - down, difference + up)
+    value, low, high = (round(each, 6) for each in found)
+    return Measure(value=value, low=low, high=high)
 
 
 def _correlation(one: Scored, other: Scored) -> float:

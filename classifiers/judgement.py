@@ -118,7 +118,7 @@ def judge(answers: Float64, examples: Examples, question: Question, coverage: fl
     doubt = 1 / (len(np.unique(groups)) + 2)
     among = len(question.classes) if question.exclusive else 2
     raw, given = (doubted(p, doubt, among) for p in (answers, change.answers))
-    before, after = (_claims(p, examples, question) for p in (raw, given))
+    before, after = (claims(p, examples, question) for p in (raw, given))
     if calibration_error(*after) > calibration_error(*before):
         # Each output gained and all together lost, or it was the doubt that was needed.
         rules = (Calibration(),) * len(change.rules)
@@ -132,7 +132,7 @@ def judge(answers: Float64, examples: Examples, question: Question, coverage: fl
         change.scales,
         change.shifts,
         sets,
-        _confusion(given, examples.y) if question.exclusive else (),
+        confusion(given, examples.y) if question.exclusive else (),
         given,
     )
 
@@ -197,8 +197,8 @@ def _fitted(p: Float64, y: IntArray, groups: IntArray) -> tuple[Calibration, Flo
     return rule, cross_calibrated(p, y, keep_together(groups), rule.method)
 
 
-def _claims(p: Float64, examples: Examples, question: Question) -> tuple[Float64, IntArray]:
-    """Probabilities and class numbers that calibration is judged by.
+def claims(p: Float64, examples: Examples, question: Question) -> tuple[Float64, IntArray]:
+    """Return probabilities and class numbers that calibration is judged by.
 
     Of several labels, each one of each image is a claim of its own.
     """
@@ -208,7 +208,13 @@ def _claims(p: Float64, examples: Examples, question: Question) -> tuple[Float64
     return np.stack([1 - each, each], axis=1), examples.targets.reshape(-1).astype(np.int64)
 
 
-def _confusion(p: Float64, y: IntArray) -> tuple[tuple[int, ...], ...]:
-    confusion = np.zeros((p.shape[1], p.shape[1]), np.int64)
-    np.add.at(confusion, (y, p.argmax(axis=1)), 1)
-    return tuple(map(tuple, confusion.tolist()))
+def confusion(p: Float64, y: IntArray) -> tuple[tuple[int, ...], ...]:
+    """Return images by true class (row) and likeliest class (column).
+
+    Args:
+        p: float64 (n_images, n_classes).
+        y: int64 (n_images,), class numbers.
+    """
+    found = np.zeros((p.shape[1], p.shape[1]), np.int64)
+    np.add.at(found, (y, p.argmax(axis=1)), 1)
+    return tuple(map(tuple, found.tolist()))

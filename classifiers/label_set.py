@@ -52,6 +52,17 @@ class LabelSet:
         return self.splits is not None and self.splits[row] == "test"
 
 
+def part(label_set: LabelSet, rows: Sequence[int]) -> LabelSet:
+    """Return the label set of these rows alone."""
+    groups, splits = label_set.groups, label_set.splits
+    return LabelSet(
+        digests=tuple(label_set.digests[row] for row in rows),
+        labels=tuple(label_set.labels[row] for row in rows),
+        groups=None if groups is None else tuple(groups[row] for row in rows),
+        splits=None if splits is None else tuple(splits[row] for row in rows),
+    )
+
+
 def first(items: Iterable[str]) -> tuple[str, ...]:
     """Return the first few, in order."""
     return tuple(sorted(items)[:SHOWN])

@@ -70,19 +70,45 @@ def describe_limits(facts: Facts) -> tuple[str, ...]:
     return tuple(sentence for describe in describers for sentence in describe(facts))
 
 
-def describe_unknown(question: Question, found: Mapping[str, Measure]) -> Iterator[str]:
-    """Say which figures the images kept aside could not give.
+def describe_unknown(
+    question: Question,
+    found: Mapping[str, Measure],
+    images: str = "The images of the test split",
+) -> Iterator[str]:
+    """Say which figures images that were not learnt from could not give.
 
     Args:
         question: what is asked.
-        found: figures of the images kept aside.
+        found: figures of those images.
+        images: what they are called.
     """
     unknown = [called for name, called in _CALLED[question.task].items() if name not in found]
     if unknown:
         yield (
-            f"The images of the test split cannot tell the {' and the '.join(unknown)}: they are "
-            "too few, all alike in what they are labelled, or all of one group."
+            f"{images} cannot tell the {' and the '.join(unknown)}: they are too few, all alike in "
+            "what they are labelled, or all of one group."
         )
+
+
+def describe_few(class_counts: Mapping[str, int], n_groups: int | None) -> Iterator[str]:
+    """Say what the images that a head was tried on leave open.
+
+    Args:
+        class_counts: those images, by class.
+        n_groups: of them; None where none is known.
+    """
+    if n_groups is None:
+        yield (
+            "No groups (patients, slides) were given. If several images come from one, the "
+            "intervals are too narrow."
+        )
+    elif n_groups < FEW_GROUPS:
+        yield f"They are of {'1 group' if n_groups == 1 else f'{n_groups} groups'} only."
+    if absent := [repr(name) for name, count in class_counts.items() if not count]:
+        yield f"None of them is {', '.join(absent)}: nothing is known of that."
+    few = [f"{name!r} ({n})" for name, n in class_counts.items() if 0 < n < SMALL_CLASS]
+    if few:
+        yield f"Few of them are {', '.join(few)}: read the intervals, not the figures."
 
 
 def _signal(facts: Facts) -> Iterator[str]:

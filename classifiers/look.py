@@ -22,7 +22,8 @@ from classifiers.errors import LabelProblems, SpaceMismatch
 from classifiers.evaluation import SIGNIFICANCE
 from classifiers.examples import Examples, arrange, digests_of
 from classifiers.folds import Fold, Plan
-from classifiers.labels import LabelSet, Problem, ask, check
+from classifiers.label_set import LabelSet, part
+from classifiers.labels import Problem, ask, check
 from classifiers.lesson import Copied, find_copied, keep_together
 from classifiers.linear import reduce_columns
 from classifiers.parallel import Tick, one_blas_thread, run_jobs
@@ -185,17 +186,6 @@ def sample(label_set: LabelSet) -> list[int]:
             rank = taken[label_set.labels[row]] = taken.get(label_set.labels[row], 0) + 1
             ranked.append((rank, row))
     return sorted(row for _, row in sorted(ranked)[:AT_MOST])
-
-
-def part(label_set: LabelSet, rows: Sequence[int]) -> LabelSet:
-    """Return the label set of these rows alone."""
-    groups, splits = label_set.groups, label_set.splits
-    return LabelSet(
-        digests=tuple(label_set.digests[row] for row in rows),
-        labels=tuple(label_set.labels[row] for row in rows),
-        groups=None if groups is None else tuple(groups[row] for row in rows),
-        splits=None if splits is None else tuple(splits[row] for row in rows),
-    )
 
 
 def _job(

@@ -28,6 +28,9 @@ Float64 = npt.NDArray[np.float64]
 Int8 = npt.NDArray[np.int8]
 Int64 = npt.NDArray[np.int64]
 
+ALARM_RATE = 0.05
+"""Share of images of the learnt kind that are called unlike it by mistake."""
+
 MAX_DIRECTIONS = 8
 """Directions kept: a matrix-vector product of this many rows for each image and head."""
 

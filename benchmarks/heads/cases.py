@@ -72,6 +72,7 @@ class Draw:
     groups: NDArray[np.str_]
     X_test: NDArray[np.float32]
     y_test: NDArray[np.int64]
+    groups_test: NDArray[np.str_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ def draw(images: ImageSet, case: Case, per_class: int, seed: int) -> Draw:
 
     train, test = take(train_half, per_class), take(test_half, TEST_IMAGES_PER_CLASS)
     X = images.X[rows]
-    return Draw(X[train], y[train], groups[train], X[test], y[test])
+    return Draw(X[train], y[train], groups[train], X[test], y[test], groups[test])
 
 
 def all_draws(folder: Path, draws: int) -> Iterator[tuple[Case, int, int, Draw]]:

@@ -26,6 +26,7 @@ from service.calls.heads import (
     report,
     shown_version,
     suspects,
+    validate_head,
 )
 from service.calls.images import embed, erase, predict, ready, search, spaces
 from service.calls.jobs import FINISHED, JobProgress, cancel, job, jobs, until_done, wait
@@ -72,5 +73,6 @@ __all__ = [
     "spaces",
     "suspects",
     "until_done",
+    "validate_head",
     "wait",
 ]

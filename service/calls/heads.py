@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 from uuid import uuid4
 
 from service.calls.jobs import JobProgress, until_done
@@ -78,6 +79,20 @@ def next_to_label(name: str, version: int, *, limit: int = 20) -> Flow:
     """Names the unlabelled images of the head's dataset that are most worth a label."""
     path = path_of("/v1/heads/{}/versions/{}/next", name, version)
     return ask(Call("GET", f"{path}?limit={limit:d}"))
+
+
+def validate_head(name: str, dataset: str, version: int | None = None) -> Flow:
+    """Tries a version on those images of a dataset that it never saw.
+
+    Args:
+        name: of the head.
+        dataset: whose labels are the truth.
+        version: None is the champion or newest.
+    """
+    if version is None:
+        version = shown_version((yield from head(name)))
+    path = path_of("/v1/heads/{}/versions/{}/validation", name, version)
+    return (yield from ask(Call("GET", f"{path}?{urlencode({'dataset': dataset})}")))
 
 
 def report(name: str, version: int | None = None, *, pictures: bool = True) -> Asking[str]:

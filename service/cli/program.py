@@ -8,7 +8,18 @@ from typing import Annotated
 
 import typer
 
-from service.cli import ask, backbones, backups, heads, keys, learn, operate, sharing
+from service.cli import (
+    ask,
+    backbones,
+    backups,
+    datasets,
+    heads,
+    keys,
+    learn,
+    operate,
+    sharing,
+    validation,
+)
 from service.cli.session import Guarded, Origin
 from service.names import PRIVATE
 
@@ -34,9 +45,11 @@ app.command()(backbones.compare)
 app.command()(ask.predict)
 app.command()(ask.search)
 app.command()(heads.report)
+app.add_typer(datasets.app, name="datasets")
 app.add_typer(heads.app, name="heads")
 heads.app.command("export")(sharing.export_head)
 heads.app.command("import")(sharing.import_head)
+heads.app.command("validate")(validation.validate)
 app.command()(heads.suspects)
 app.command("next")(heads.next_to_label)
 app.command()(heads.erase)

@@ -15,8 +15,8 @@ from service.http.guard import Admin, Reader, Teacher
 from service.http.openapi import body_of, form_field
 from service.product import Product
 from service.report import POLICY
-from service.schemas import NextAnswer, Protection
-from service.workflows import heads, learn, next_labels, report, sharing, suspects
+from service.schemas import NextAnswer, Protection, ValidationAnswer
+from service.workflows import heads, learn, next_labels, report, sharing, suspects, validation
 
 router = APIRouter(prefix="/v1", tags=["heads"])
 
@@ -119,6 +119,15 @@ def show_suspects(
     """Names training images whose label is in doubt, and those that are nearly the same."""
     product: Product = request.app.state.product
     return answer(suspects.suspects(product, who.workspace, head, version, limit))
+
+
+@router.get("/heads/{head}/versions/{version}/validation", response_model=ValidationAnswer)
+def show_validation(
+    request: Request, who: Reader, head: str, version: int, dataset: str
+) -> Response:
+    """Tries a version on those images of a dataset that it never saw: is it good here, too?"""
+    product: Product = request.app.state.product
+    return answer(validation.validate_head(product, who.workspace, head, version, dataset))
 
 
 @router.get("/heads/{head}/versions/{version}/next", response_model=NextAnswer)

@@ -78,6 +78,7 @@ from service.schemas.predictions import (
 from service.schemas.probes import Alive, Ready, Starting
 from service.schemas.problem import Problem
 from service.schemas.spaces import Preprocessing, ServedSpace, Space, SpacesAnswer, Stage
+from service.schemas.validation import LeftOut, ValidationAnswer
 
 __all__ = [
     "BACKBONE",
@@ -130,6 +131,7 @@ __all__ = [
     "LabelProblem",
     "LearnOptions",
     "LearnRequest",
+    "LeftOut",
     "Look",
     "LookAnswer",
     "Measure",
@@ -157,5 +159,6 @@ __all__ = [
     "Taken",
     "ToLabel",
     "TrainedHead",
+    "ValidationAnswer",
     "VersionDeleted",
 ]

@@ -161,10 +161,11 @@ def _is_ours(product: Product, workspace: str) -> bool:
 def _drop(product: Product, workspace: str, artefacts: set[str]) -> None:
     if not artefacts:
         return
+    zoo = product.workspaces[workspace].zoo
     # While nobody else writes: what comes as a file may be one of them, and is used from then on.
     with product.catalog.database.write():
         for artefact in artefacts - product.catalog.heads.artefacts(workspace):
-            product.workspaces[workspace].zoo.remove(artefact)
+            zoo.remove(artefact)
 
 
 def _head(entry: HeadEntry) -> dict[str, Any]:

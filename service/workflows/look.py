@@ -3,8 +3,9 @@
 import os
 from typing import Any
 
+from classifiers.label_set import part
 from classifiers.labels import LabelSet, find_problems
-from classifiers.look import Look, asked_of, part, sample
+from classifiers.look import Look, asked_of, sample
 from classifiers.look import look as look_at
 from features.errors import UnknownDigest
 from features.keys import EmbeddingSpace

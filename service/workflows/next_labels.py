@@ -13,12 +13,12 @@ import numpy.typing as npt
 from classifiers.errors import SpaceMismatch
 from classifiers.head import Head
 from classifiers.next_labels import Candidate, choices, rank_candidates
-from classifiers.novelty import unit_rows
+from classifiers.novelty import ALARM_RATE, unit_rows
 from features.keys import Vectors
 from service.catalog import Labelled
 from service.product import Product
 from service.workflows.heads import find_taught_here
-from service.workflows.wording import ALARM_RATE, say
+from service.workflows.wording import say
 from service.workspace import Workspace
 
 Float32 = npt.NDArray[np.float32]

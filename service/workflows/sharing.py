@@ -53,8 +53,6 @@ def import_head(
     head, space = unpack(file)
     if space != product.space:
         raise HeadOfAnotherSpace(_described(space), _described(product.space))
-    # Known for as long as the head is, whatever backbone is served by then.
-    product.catalog.spaces.note(workspace, space.id, space.to_dict())
     version, is_new = _register(product, workspace, name, head, actor)
     return card(product, workspace, name, version), is_new
 
@@ -62,10 +60,11 @@ def import_head(
 def _register(
     product: Product, workspace: str, name: str, head: Head, actor: str
 ) -> tuple[int, bool]:
-    catalog = product.catalog
+    # Opened first: a workspace notes its space in the catalog itself.
+    catalog, zoo = product.catalog, product.workspaces[workspace].zoo
     # The artefact first, yet within the transaction: nobody sweeps it away before it is used.
     with catalog.database.write() as connection:
-        artefact = product.workspaces[workspace].zoo.add(head)
+        artefact = zoo.add(head)
         known = catalog.heads.version_of(connection, workspace, name, artefact)
         if known is not None:
             return known, False

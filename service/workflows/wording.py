@@ -15,12 +15,10 @@ import orjson
 
 from classifiers.conformal import SetRule
 from classifiers.forest import Answers
+from classifiers.novelty import ALARM_RATE
 from classifiers.tasks import Question
 from service.problems import problem
 from service.serving import Able, Asked
-
-ALARM_RATE = 0.05
-"""Share of images of the learnt kind that are called unlike it by mistake."""
 
 MOST_TEMPLATES = 32
 """Outcomes of one head whose JSON is kept; some have two, a head of many labels could have any."""

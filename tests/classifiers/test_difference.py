@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from classifiers.difference import auc_difference
+from classifiers.difference import auc_difference, unpaired_difference
 from classifiers.statistics import Measure, Pass, Scored, auc, cv_sharing
 from classifiers.tasks import Question
 
@@ -95,3 +95,28 @@ def test_intervals_of_equals_hold_zero_as_often_as_promised() -> None:
         found = difference(one, other)
         missed += not found["low"] <= 0 <= found["high"]
     assert missed <= 16  # 10 of 200 are allowed on average; more than 16 once in 40
+
+
+def test_of_other_images_the_lengths_add_up_like_the_sides_of_a_right_angle() -> None:
+    here, there = Measure(value=0.7, low=0.6, high=0.76), Measure(value=0.9, low=0.82, high=0.94)
+    found = unpaired_difference(here, there)
+    assert found == Measure(
+        value=-0.2,
+        low=round(-0.2 - float(np.hypot(0.1, 0.04)), 6),
+        high=round(-0.2 + float(np.hypot(0.06, 0.08)), 6),
+    )
+    back = unpaired_difference(there, here)
+    assert (back["low"], back["high"]) == (-found["high"], -found["low"])
+
+
+def test_of_other_images_the_interval_holds_the_difference_as_often_as_it_says() -> None:
+    rng, held = np.random.default_rng(0), 0
+    for _ in range(2_000):
+        one, other = rng.normal(0.7, 0.05), rng.normal(0.8, 0.02)
+        half = 1.96 * 0.05, 1.96 * 0.02
+        found = unpaired_difference(
+            Measure(value=one, low=one - half[0], high=one + half[0]),
+            Measure(value=other, low=other - half[1], high=other + half[1]),
+        )
+        held += found["low"] <= -0.1 <= found["high"]
+    assert 0.935 <= held / 2_000 <= 0.965

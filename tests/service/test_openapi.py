@@ -109,6 +109,9 @@ def ask_about_datasets(journey: Journey) -> None:
 
 def ask_about_heads(journey: Journey) -> None:
     ask = journey.ask
+    fresh = [(colour, picture(colour, n)) for colour in ("red", "green") for n in range(600, 606)]
+    labels = {"labels": [colour for colour, _ in fresh]}
+    ask(IMAGES, dataset="fresh", files=files(*(data for _, data in fresh)), data=labels)
     ask("GET /v1/heads")
     for name in ("colour", *LABELS, "nope"):
         ask("GET /v1/heads/{head}", head=name)
@@ -118,6 +121,9 @@ def ask_about_heads(journey: Journey) -> None:
         for what in ("", "/suspects", "/next", "/report", "/file"):
             ask(f"GET {VERSION}{what}", head=name, version=1)
         ask("GET /v1/heads/{head}/history", head=name)
+        for dataset in ("fresh", "colour", "multilabel", "nope"):
+            validation = f"GET {VERSION}/validation"
+            ask(validation, head=name, version=1, params={"dataset": dataset})
     packed = journey.told[f"GET {VERSION}/file"][0].content
     for data in (packed, b"no head"):
         form = {"files": [("file", ("a.head.zip", data))]}

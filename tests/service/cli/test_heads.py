@@ -114,3 +114,23 @@ def test_a_head_that_comes_to_one_of_the_same_name_waits_to_be_promoted(
     run("heads", "export", "colour@1", "--out", file)
     taken = run("heads", "import", "named", file)
     assert "named@1 still answers; `penultimate heads promote named@2`" in taken.stderr
+
+
+def test_a_head_is_tried_on_images_that_it_never_saw(
+    run: Run, folder: Path, learnt: Result, client: Client
+) -> None:
+    new = [(c, picture(c, 900 + i)) for c in ("red", "green") for i in range(12)]
+    client.ingest("later", [data for _, data in new], [c for c, _ in new])
+    client.ingest("later", [(folder / "red" / "01.png").read_bytes()], ["red"])
+    said = run("heads", "validate", "colour", "later").stdout
+    assert "colour@1 on 24 images of dataset 'later' that it never saw" in said
+    assert "left out: 1 that it learnt from" in said
+    assert "No worse here, as far as these images can tell: AUC 1.00" in said
+    rows = [line.split() for line in said.splitlines()]
+    assert ["labelled", "said", "green", "said", "red"] in rows
+    assert ["green", "12", "0"] in rows
+    answer = json.loads(run("heads", "validate", "colour@1", "later", "--json").stdout)
+    assert answer == client.validate_head("colour", "later")
+    nothing = run("heads", "validate", "colour", "colour")
+    assert nothing.exit_code == 1
+    assert "24 that it learnt from" in nothing.stderr
