@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from service.cli import show
+from service.cli.predictions import write_table
 from service.cli.session import AsJson, Key, Server, note, note_hint, print_json, session
 from service.client_errors import PenultimateError
 
@@ -58,6 +59,10 @@ def predict(  # noqa: PLR0913 - each is an option of the command
     ] = True,
     explain: Explain = False,
     save: Save = None,
+    table: Annotated[
+        Path | None,
+        typer.Option("--csv", metavar="FILE", help="Write a table too: a row per image and head."),
+    ] = None,
     as_json: AsJson = False,
     server: Server = None,
     key: Key = None,
@@ -78,6 +83,9 @@ def predict(  # noqa: PLR0913 - each is an option of the command
         print_json(answer)
     else:
         _print_predictions(names, answer["results"])
+    if table is not None:
+        write_table(table, names, answer["results"])
+        note(f"Written to {table}.")
     if question.explain and (save or not as_json):
         _draw(files, answer["results"], save or DRAWN)
     _tell_errors(names, answer["results"])
