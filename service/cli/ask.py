@@ -36,6 +36,10 @@ Save = Annotated[
         help="Where heat maps are drawn: ./heat-maps by default, nowhere with --json.",
     ),
 ]
+Table = Annotated[
+    Path | None,
+    typer.Option("--csv", metavar="FILE", help="Write a table too: a row per image and head."),
+]
 
 
 def predict(  # noqa: PLR0913 - each is an option of the command
@@ -59,10 +63,7 @@ def predict(  # noqa: PLR0913 - each is an option of the command
     ] = True,
     explain: Explain = False,
     save: Save = None,
-    table: Annotated[
-        Path | None,
-        typer.Option("--csv", metavar="FILE", help="Write a table too: a row per image and head."),
-    ] = None,
+    table: Table = None,
     as_json: AsJson = False,
     server: Server = None,
     key: Key = None,
