@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from service.cli import show
-from service.cli.session import AsJson, Key, Server, note, origin_of, print_json, session
+from service.cli.session import AsJson, Key, Server, note, origin_of, place_of, print_json, session
 
 app = typer.Typer(no_args_is_help=True, help="List, show and delete datasets.")
 
@@ -37,8 +37,7 @@ def list_datasets(
         for found in answer["datasets"]
     ]
     if not rows:
-        origin = origin_of(context, server, key)
-        where = "" if origin.server else f" in workspace '{origin.workspace}'"
+        where = place_of(origin_of(context, server, key))
         note(f"There are no datasets yet{where}: `penultimate ingest DATASET FOLDER` makes one.")
         return
     show.table(("dataset", "images", "labels", "unlabelled", "created"), rows, right=(1, 3))

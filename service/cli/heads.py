@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from service.cli import show
-from service.cli.session import AsJson, Key, Server, note, origin_of, print_json, session
+from service.cli.session import AsJson, Key, Server, note, origin_of, place_of, print_json, session
 from service.client_errors import PenultimateError
 
 if TYPE_CHECKING:
@@ -41,8 +41,7 @@ def list_heads(
         for h in answer["heads"]
     ]
     if not rows:
-        origin = origin_of(context, server, key)
-        where = "" if origin.server else f" in workspace '{origin.workspace}'"
+        where = place_of(origin_of(context, server, key))
         note(f"There are no heads yet{where}: `penultimate learn HEAD FOLDER` makes one.")
         return
     show.table(("head", "champion", "versions", "dataset", "newest"), rows, right=(1, 2))

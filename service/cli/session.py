@@ -128,6 +128,11 @@ def origin_of(
     return origin
 
 
+def place_of(origin: Origin) -> str:
+    """In which workspace of the home folder; on a server the key says it."""
+    return "" if origin.server else f" in workspace '{origin.workspace}'"
+
+
 def quiet_settings() -> "Settings":
     """The settings, with only errors logged where nobody said how much to log."""
     from service.logs import configure_logs

@@ -3,86 +3,31 @@
 import io
 import json
 import zipfile
-from collections.abc import Mapping
-from functools import cache
 
 import numpy as np
 import pytest
+from head_zips import forged_card, toy_head, unzipped, zipped
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_heads import alternating, resealed, taught
+from made_up import SPACE, made
 
-from classifiers.head import Head
-from classifiers.recipe import Recipe
-from features.keys import EmbeddingSpace, Preprocessing, Stage
 from service.errors import HeadRejected, RequestTooLarge
 from service.head_files import MOST_BYTES, pack, unpack
 
-SPACE = EmbeddingSpace(
-    "made",
-    "0" * 64,
-    "last",
-    (Stage("stage1", 8),),
-    Preprocessing("rule", 8, 1.0, "none", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
-    "f32",
-    24,
-)
-
-
-@cache
-def made(seed: int = 0) -> Head:
-    from made_heads import digests, vectors
-
-    from classifiers.labels import LabelSet
-    from classifiers.training import learn
-
-    labels = alternating(("cat", "dog"), 12)
-    return learn(
-        vectors(labels, 2.0, seed),
-        LabelSet(digests(24), labels),
-        name="made",
-        space_id=SPACE.id,
-        blocks=[(b.name, b.start, b.stop) for b in SPACE.blocks],
-        recipe=Recipe(rounds=8, folds=3, repeats=1),
-        created="2026-01-01T00:00:00Z",
-    )
-
-
-def zipped(files: Mapping[str, bytes], **how: int) -> io.BytesIO:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", **how) as archive:  # type: ignore[arg-type]  # the method
-        for name, data in files.items():
-            archive.writestr(name, data)
-    return file
-
-
-def unzipped(data: bytes) -> dict[str, bytes]:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        return {name: archive.read(name) for name in archive.namelist()}
-
-
-def forged(**changes: object) -> io.BytesIO:
-    """A file whose card says something else, with the hashes that a forger would give it."""
-    files = unzipped(pack(made(), SPACE))
-    space = files.pop("space.json")
-    card = {**json.loads(files["card.json"]), **changes}
-    files["card.json"] = json.dumps(card).encode()
-    return zipped({**resealed(files), "space.json": space})
-
 
 def test_a_head_comes_out_of_its_file_as_it_went_in() -> None:
-    data = pack(made(), SPACE)
+    data = pack(toy_head(), SPACE)
     head, space = unpack(io.BytesIO(data))
     assert space == SPACE
-    assert head.to_files() == made().to_files()
-    X = np.random.default_rng(1).standard_normal((9, 40)).astype(np.float32)
-    assert (head.answers(X) == made().answers(X)).all()
+    assert head.to_files() == toy_head().to_files()
+    X = made(9, seed=1).matrix()
+    assert (head.answers(X) == toy_head().answers(X)).all()
     assert pack(head, space) == data
 
 
 def test_the_file_is_a_plain_zip_in_which_nothing_is_pickled() -> None:
-    files = unzipped(pack(made(), SPACE))
-    assert files.keys() == {*made().to_files(), "space.json"}
+    files = unzipped(pack(toy_head(), SPACE))
+    assert files.keys() == {*toy_head().to_files(), "space.json"}
     for name, data in files.items():
         if name.endswith(".npy"):
             np.load(io.BytesIO(data), allow_pickle=False)
@@ -90,14 +35,14 @@ def test_the_file_is_a_plain_zip_in_which_nothing_is_pickled() -> None:
 
 @pytest.mark.parametrize("gone", ["card.json", "space.json", "model.txt", "linear.npy"])
 def test_a_file_that_lacks_something_is_refused(gone: str) -> None:
-    files = unzipped(pack(made(), SPACE))
+    files = unzipped(pack(toy_head(), SPACE))
     del files[gone]
     with pytest.raises(HeadRejected, match=gone):
         unpack(zipped(files))
 
 
 def test_what_does_not_belong_there_is_refused() -> None:
-    files = unzipped(pack(made(), SPACE))
+    files = unzipped(pack(toy_head(), SPACE))
     with pytest.raises(HeadRejected, match=r"extra\.npy"):
         unpack(zipped({**files, "extra.npy": b""}))
     with pytest.raises(HeadRejected, match="not allowed"):
@@ -107,7 +52,7 @@ def test_what_does_not_belong_there_is_refused() -> None:
 
 
 def test_a_bomb_is_refused_before_it_is_unpacked() -> None:
-    bomb = zipped({"card.json": bytes(MOST_BYTES + 1)}, compression=zipfile.ZIP_DEFLATED)
+    bomb = zipped({"card.json": bytes(MOST_BYTES + 1)}, how=zipfile.ZIP_DEFLATED)
     with pytest.raises(HeadRejected, match="unpacks to more"):
         unpack(bomb)
 
@@ -119,7 +64,7 @@ def test_what_is_no_zip_is_refused(data: bytes) -> None:
 
 
 def test_a_space_that_is_not_the_cards_is_refused() -> None:
-    files = unzipped(pack(made(), SPACE))
+    files = unzipped(pack(toy_head(), SPACE))
     other = {**json.loads(files["space.json"]), "backbone": "other"}
     with pytest.raises(HeadRejected, match="not the space"):
         unpack(zipped({**files, "space.json": json.dumps(other).encode()}))
@@ -136,33 +81,30 @@ def test_a_space_that_is_not_the_cards_is_refused() -> None:
         {"limits": ["two\nlines"]},
         {"warnings": ["\u202egnp"]},
         {"format": 99},
-        {"width": 41},
+        {"width": SPACE.width + 1},
         {"tree_factors": [float("nan")]},
         {"metrics": {"auc": {"value": float("inf"), "low": 0, "high": 1}}},
         {"n_images": 25},
     ],
 )
 def test_a_forged_card_is_refused(changes: dict[str, object]) -> None:
-    assert unpack(forged())[0].card == made().card
+    assert unpack(forged_card())[0].card == toy_head().card
     with pytest.raises(HeadRejected):
-        unpack(forged(**changes))
+        unpack(forged_card(**changes))
 
 
 def test_columns_that_the_space_does_not_have_are_refused() -> None:
-    labels = alternating(("cat", "dog"), 12)
-    X = np.random.default_rng(0).standard_normal((24, 40)).astype(np.float32)
-    X[::2] += 1
-    card = json.loads(taught(X, labels).to_files()["card.json"])
+    card = json.loads(toy_head().card.to_json())
     blocks = [{**block, "name": "strange"} for block in card["blocks"]]
     with pytest.raises(HeadRejected, match="does not have"):
-        unpack(forged(blocks=blocks))
+        unpack(forged_card(blocks=blocks))
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_whatever_is_damaged_is_refused_or_still_the_same_head(data: st.DataObject) -> None:
     """A zip has bytes that nobody reads: times, sizes said twice."""
-    whole = bytearray(pack(made(), SPACE))
+    whole = bytearray(pack(toy_head(), SPACE))
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(whole) - 1))
         whole[at] = data.draw(st.integers(0, 255))
@@ -170,7 +112,7 @@ def test_whatever_is_damaged_is_refused_or_still_the_same_head(data: st.DataObje
         head, space = unpack(io.BytesIO(bytes(whole)))
     except HeadRejected:
         return
-    assert (head.to_files(), space) == (made().to_files(), SPACE)
+    assert (head.to_files(), space) == (toy_head().to_files(), SPACE)
 
 
 def test_a_head_that_nobody_would_take_in_is_not_written(
@@ -178,4 +120,4 @@ def test_a_head_that_nobody_would_take_in_is_not_written(
 ) -> None:
     monkeypatch.setattr("service.head_files.MOST_BYTES", 1_000)
     with pytest.raises(RequestTooLarge, match="1000"):
-        pack(made(), SPACE)
+        pack(toy_head(), SPACE)

@@ -25,7 +25,9 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "support"), str(HERE.parents[1])]
 
 import numpy as np  # noqa: E402  the paths come first
+import structlog  # noqa: E402
 from any_boosters import any_head  # noqa: E402
+from head_zips import forged, toy_head  # noqa: E402
 from in_process import opened, settings_of  # noqa: E402
 from made_heads import resealed  # noqa: E402
 from made_up import SPACE  # noqa: E402
@@ -40,7 +42,8 @@ from classifiers.trees import BadText, parse  # noqa: E402
 from features.errors import ImageRejected  # noqa: E402
 from features.images import Limits, decode, thumbnail  # noqa: E402
 from service.archives import ArchiveLimits, read_archive  # noqa: E402
-from service.errors import ArchiveRejected  # noqa: E402
+from service.errors import ArchiveRejected, HeadRejected  # noqa: E402
+from service.head_files import pack, unpack  # noqa: E402
 
 SLOWEST_S = 5.0
 """Longer than any input of a few kilobytes may take, on a machine that does other things too."""
@@ -77,9 +80,12 @@ def readers() -> list[Reader]:
     files = heads[0].to_files()
     arrays = [name for name in files if name.endswith(".npy")]
 
-    def forged(data: bytes) -> None:
+    def as_array(data: bytes) -> None:
         name = arrays[len(data) % len(arrays)]
         Head.from_files(resealed({**files, name: data}))
+
+    def as_file(data: bytes) -> None:
+        unpack(io.BytesIO(data))
 
     def as_model(data: bytes) -> None:
         text = data.decode("ascii")
@@ -91,7 +97,7 @@ def readers() -> list[Reader]:
     return [
         Reader("image", pictures(), _decode, (ImageRejected,), 0.35),
         Reader("archive", archives(), _read_all, (ArchiveRejected,), 0.25),
-        Reader("card", [h.card.to_json() for h in heads], Card.from_json, (ValueError,), 0.15),
+        Reader("card", [h.card.to_json() for h in heads], Card.from_json, (ValueError,), 0.10),
         Reader(
             "model text",
             [h.text.encode() for h in heads],
@@ -99,7 +105,15 @@ def readers() -> list[Reader]:
             (BadText, UnicodeDecodeError, HeadDamaged),
             0.15,
         ),
-        Reader("array", [files[name] for name in arrays], forged, (HeadDamaged,), 0.05),
+        Reader("array", [files[name] for name in arrays], as_array, (HeadDamaged,), 0.05),
+        Reader("head file", [pack(toy_head(), SPACE)], as_file, (HeadRejected,), 0.02),
+        Reader(
+            "forged head",
+            [toy_head().card.to_json()],
+            lambda data: unpack(forged({"card.json": data})),
+            (HeadRejected, ValueError, RecursionError),
+            0.03,
+        ),
     ]
 
 
@@ -151,7 +165,9 @@ def form_reader(http: Any) -> Reader:
     part = b'--XX\r\nContent-Disposition: form-data; name="images"; filename="a.png"\r\n\r\n'
     field = b'--XX\r\nContent-Disposition: form-data; name="heads"\r\n\r\ncolour@1\r\n'
     corpus = [part + pictures()[0] + b"\r\n" + field + b"--XX--\r\n", field * 3 + b"--XX--\r\n"]
+    corpus.append(part.replace(b"images", b"file") + b"\r\n" + field + b"--XX--\r\n")
     paths = ("/v1/predict", "/v1/search", "/v1/datasets/fuzzed/images", "/v1/embed")
+    paths += ("/v1/heads/fuzzed/versions",)
 
     def post(data: bytes) -> None:
         answer = http.post(paths[len(data) % len(paths)], content=data, headers=kind)
@@ -176,6 +192,7 @@ def main() -> None:
     given = parser.parse_args()
     warnings.simplefilter("ignore")  # Pillow has much to say of damaged pictures
     logging.disable()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     said: dict[str, Any] = {"date": datetime.now(UTC).date().isoformat(), "seed": given.seed}
     with (
         tempfile.TemporaryDirectory(prefix="fuzz-") as folder,
