@@ -8,9 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 from pydantic import with_config
@@ -20,9 +18,6 @@ from classifiers.strict import STRICT
 
 Float32 = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
-
-TINY = np.float32(1e-35)
-"""LightGBM reads values this close to zero as zero; here they become zero for everyone."""
 
 
 @with_config(STRICT)
@@ -89,10 +84,12 @@ class Scaling:
 
         Columns outside the blocks are zero.
         """
+        from classifiers.kernels.scaling import scale
+
         scaled = np.zeros_like(X)
         starts = np.array([block.start for block in self.blocks], np.int64)
         stops = np.array([block.stop for block in self.blocks], np.int64)
-        _scale(np.ascontiguousarray(X), starts, stops, self.normalisation == "l2", scaled)
+        scale(np.ascontiguousarray(X), starts, stops, self.normalisation == "l2", scaled)
         return scaled
 
 
@@ -118,19 +115,3 @@ def choose_blocks(
 
 def _is_below(block: Block, name: str) -> bool:
     return block.name == name or block.name.startswith(f"{name}.")
-
-
-@numba.njit(cache=True, nogil=True)
-def _scale(X: Any, starts: Any, stops: Any, by_length: bool, scaled: Any) -> None:  # noqa: ANN401, FBT001  numba's own types
-    for row in range(X.shape[0]):
-        for block in range(starts.size):
-            length = 1.0
-            if by_length:
-                energy = 0.0
-                for column in range(starts[block], stops[block]):
-                    energy += np.float64(X[row, column]) * np.float64(X[row, column])
-                length = np.sqrt(energy)
-            for column in range(starts[block], stops[block]):
-                value = np.float32(X[row, column] / length) if length > 0.0 else X[row, column]
-                # Written so that NaN stays NaN.
-                scaled[row, column] = np.float32(0.0) if abs(value) <= TINY else value

@@ -10,11 +10,8 @@ import numpy.typing as npt
 from classifiers.errors import SpaceMismatch
 from classifiers.head import Head, check_width
 from classifiers.helpers import SHARES, share_out
-from classifiers.outcomes import find_outcomes
 from classifiers.packed import EMPTY, FIRST_OUTPUT, LINK, OUTPUTS, SCALING, TREES, Packed
-from classifiers.probabilities import answer_sizes, mix, to_answers
-from classifiers.usualness import usual
-from classifiers.walk import walk
+from classifiers.probabilities import answer_sizes, to_answers
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -35,7 +32,7 @@ class Answers:
         flat: float64 (n_images, answers of all heads): side by side what `Head.answers` returns.
         sizes: int64 (n_heads,), how many answers each head has.
         usualness: float64 (n_images, n_heads), as `Head.usualness`.
-        outcomes: int64 (n_images, n_heads), see `classifiers.outcomes`.
+        outcomes: int64 (n_images, n_heads), see `classifiers.kernels.outcomes`.
     """
 
     flat: Float64
@@ -66,6 +63,8 @@ class View:
             SpaceMismatch: if x has another width.
             KeyError: if a slot is empty.
         """
+        from classifiers.kernels.walk import walk
+
         table, parts = self._packed.asked(which), self._packed.parts
         raw = np.zeros((len(x), int(table[:, OUTPUTS].sum())))
         for rows, scaled in self._scaled(x, table):
@@ -74,6 +73,11 @@ class View:
 
     def ask(self, x: Float32, which: Sequence[int] | None = None) -> Answers:
         """Return what heads answer, and how usual images are to them; the arguments as of `raw`."""
+        from classifiers.kernels.answers import mix
+        from classifiers.kernels.outcomes import find_outcomes
+        from classifiers.kernels.usualness import usual
+        from classifiers.kernels.walk import walk
+
         table, parts = self._packed.asked(which), self._packed.parts
         outputs, links = table[:, OUTPUTS], table[:, LINK]
         scores, usualness = np.zeros((len(x), int(outputs.sum()))), np.empty((len(x), len(table)))

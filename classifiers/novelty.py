@@ -21,7 +21,6 @@ from pydantic import with_config
 
 from classifiers.linear import reduce_columns
 from classifiers.strict import STRICT
-from classifiers.usualness import distances_of, p_value
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -86,7 +85,7 @@ class Novelty:
 
     @cached_property
     def numbers(self) -> Float64:
-        """What `usualness` needs beside the rows: float64 (2 + 2 * n_directions + 1,).
+        """What `kernels.usualness` needs beside the rows: float64 (2 + 2 * n_directions + 1,).
 
         The residual, the squared length of the mean and its step; then of each direction its step
         and how far the mean lies along it.
@@ -105,6 +104,8 @@ class Novelty:
         Returns:
             float64 (n_images,), higher is stranger.
         """
+        from classifiers.kernels.usualness import distances_of
+
         found = np.empty(len(units))
         distances_of(self.rows, self.numbers, np.ascontiguousarray(units, np.float32), found)
         return found
@@ -119,6 +120,8 @@ class Novelty:
             float64 (n_images,), in (0, 1]; small is strange. Under 0.05 for about 5 % of new
             images of the learnt kind.
         """
+        from classifiers.kernels.usualness import p_value
+
         found = self.distance(units).tolist()
         return np.array([p_value(self.distances, distance) for distance in found], np.float64)
 

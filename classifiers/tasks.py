@@ -20,7 +20,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from classifiers.probabilities import CLASSES, EACH, GRADES, NUMBER
+from classifiers.links import CLASSES, EACH, GRADES, NUMBER
 
 Float64 = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -70,7 +70,7 @@ class Question:
 
     @property
     def link(self) -> int:
-        """How scores become answers; `probabilities.to_answers` knows the rules."""
+        """How scores become answers; `links` has the rules."""
         return _LINKS.get(self.task, CLASSES)
 
     @property

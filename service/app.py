@@ -115,6 +115,7 @@ class Penultimate:
         die_with_parent()
         os.umask(PRIVATE)
 
+        from classifiers import kernels
         from service.http import create_app, entry
         from service.http.porter import Porter
         from service.logs import configure_logs
@@ -137,6 +138,7 @@ class Penultimate:
             log.warning("no key yet: requests of this machine alone are answered")
         # Before any request is let in: the first must not wait for a compiler.
         self.product.engine.warm()
+        kernels.load()
         self.supervisor = Supervisor(settings, self.product.catalog)
         self.supervisor.start()
         # What lives as long as the process is not looked through again by every collection.

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from classifiers.conformal import SetRule
-from classifiers.outcomes import MOST_CLASSES, NO_OUTCOME, find_outcomes
+from classifiers.kernels.outcomes import MOST_CLASSES, NO_OUTCOME, find_outcomes
 from classifiers.packed import COLUMNS
 from classifiers.tasks import Question, Task
 

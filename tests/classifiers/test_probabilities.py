@@ -6,16 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit, softmax
 
-from classifiers.probabilities import (
-    CLASSES,
-    EACH,
-    GRADES,
-    NUMBER,
-    answer_sizes,
-    doubted,
-    log_odds,
-    to_answers,
-)
+from classifiers.links import CLASSES, EACH, GRADES, NUMBER
+from classifiers.probabilities import answer_sizes, doubted, log_odds, to_answers
 
 Float64 = npt.NDArray[np.float64]
 

@@ -92,9 +92,9 @@ def test_every_precision_of_a_network_has_its_weights(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "never"),
     [
-        ("service.http", HEAVY),
+        ("service.http", (*HEAVY, "numba")),
         ("service.client", (*HEAVY, "sqlalchemy", "fastapi", "bentoml", "numba")),
-        ("classifiers", ("torch", "openvino", "faiss", "deltalake", "features", "service")),
+        ("classifiers", ("torch", "openvino", "faiss", "numba", "features", "service")),
         ("features", ("torch", "openvino", "faiss", "deltalake", "classifiers", "service")),
     ],
 )

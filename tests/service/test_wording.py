@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from classifiers.conformal import SetRule
 from classifiers.forest import Answers
-from classifiers.outcomes import find_outcomes
+from classifiers.kernels.outcomes import find_outcomes
 from classifiers.packed import COLUMNS
 from classifiers.probabilities import answer_sizes
 from classifiers.tasks import Question

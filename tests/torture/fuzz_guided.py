@@ -28,7 +28,8 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "support"), str(HERE.parents[1])]
 WATCHED = ["features", "classifiers", "service", "python_multipart", "zipfile", "tarfile"]
 """Packages whose branches guide the inputs."""
 
-COMPILED = [f"classifiers.{name}" for name in ("blocks", "probabilities", "usualness", "walk")]
+KERNELS = HERE.parents[1] / "classifiers" / "kernels"
+COMPILED = [f"classifiers.kernels.{file.stem}" for file in KERNELS.glob("*.py")]
 """Modules that numba compiles: they cannot be watched."""
 
 READERS = ("card", "model text", "archive", "image", "multipart form")

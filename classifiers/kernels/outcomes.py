@@ -9,7 +9,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from classifiers.probabilities import EACH, GRADES, NUMBER
+from classifiers.links import EACH, GRADES, NUMBER
 
 MOST_CLASSES = 31
 """Classes that have room in an outcome: two bits each."""
