@@ -158,6 +158,7 @@ def test_ingesting_prints_the_counts_of_the_dataset(run: Run, folder: Path, clie
 
 
 def test_ingesting_as_json_is_the_answer(run: Run, folder: Path) -> None:
+    run("ingest", "only-images", folder)
     said = json.loads(run("ingest", "only-images", folder, "--json").stdout)
 
     assert said.keys() == {"dataset", "added", "known", "rejected", "labels", "images"}
