@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from classifiers.trees import DEFAULT_LEFT, MISSING_NAN, MISSING_ZERO, Trees
+from classifiers.tree_shape import DEFAULT_LEFT, MISSING_NAN, MISSING_ZERO
+from classifiers.trees import Trees
 
 Array = npt.NDArray[Any]
 Float32 = npt.NDArray[np.float32]

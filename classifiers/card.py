@@ -47,6 +47,9 @@ _CLASSES: Mapping[Task, tuple[int, int]] = {
 }
 """Fewest and most classes of a task; three or more of any other."""
 
+MOST_SHOWN = 200
+"""Characters of a wrong value that a refusal repeats."""
+
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _FILE = re.compile(r"[a-z][a-z0-9_]{0,40}\.(?:txt|npy)")
 
@@ -169,9 +172,24 @@ class Card:
         _require(edges == sorted(edges) and 0 < edges[-1] <= self.width, "blocks", self.blocks)
         empty = any(block.start == block.stop for block in self.blocks)
         _require(not empty, "blocks", self.blocks)
+        self._check_counts()
         for name, digest in self.files.items():
             sound = _FILE.fullmatch(name) and _SHA256.fullmatch(digest)
             _require(bool(sound), "files", (name, digest))
+
+    def _check_counts(self) -> None:
+        """What a report is drawn from must be there, and fit."""
+        least = {"n_images": 1, "n_copies": 0, "n_test_images": 0, "permutations": 0}
+        for name, low in least.items():
+            _require(getattr(self, name) >= low, name, getattr(self, name))
+        _require(self.n_groups is None or self.n_groups >= 1, "n_groups", self.n_groups)
+        _require(self.sets.images >= 1, "sets.images", self.sets.images)
+        _require(min(self.class_counts.values(), default=0) >= 0, "counts", self.class_counts)
+        k = len(self.classes) if self.question.exclusive else 0
+        _require([len(row) for row in self.confusion] == [k] * k, "confusion", self.confusion)
+        _require(min((n for row in self.confusion for n in row), default=0) >= 0, "confusion", k)
+        leading = "spearman" if self.question.is_number else "auc"
+        _require(leading in self.metrics, "metrics", list(self.metrics))
 
     @property
     def n_outputs(self) -> int:
@@ -251,4 +269,4 @@ def _adapter() -> TypeAdapter[Card]:
 
 def _require(condition: bool, name: str, value: object) -> None:  # noqa: FBT001  it is what is required
     if not condition:
-        raise ValueError(f"{name} cannot be {value!r}")
+        raise ValueError(f"{name} cannot be {repr(value)[:MOST_SHOWN]}")

@@ -78,6 +78,11 @@ class Growth:
     gain: Measure | None = None
     backtest: Backtest | None = None
 
+    def __post_init__(self) -> None:
+        sizes = [point["images"] for point in (*self.measured, *self.fitted)]
+        if min(sizes, default=1) < 1 or (self.fitted and not self.measured):
+            raise ValueError("a learning curve is of images, and begins with what was measured")
+
 
 NO_SIGNAL = Growth(
     "no signal",

@@ -20,7 +20,8 @@ from classifiers.card import Card
 from classifiers.errors import HeadDamaged, SpaceMismatch
 from classifiers.novelty import Novelty, unit_rows
 from classifiers.probabilities import linear_scores, to_answers
-from classifiers.trees import BadText, Trees, parse
+from classifiers.tree_shape import BadText
+from classifiers.trees import Trees, parse
 
 if TYPE_CHECKING:
     import lightgbm

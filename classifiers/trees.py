@@ -12,6 +12,8 @@ from functools import cache, lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from classifiers.tree_shape import BadText, Found, check_trees, within_all
+
 Float64 = npt.NDArray[np.float64]
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
@@ -22,16 +24,8 @@ END = "end of trees\n"
 MOST_CHARACTERS = 512 * 2**20
 """No head is near this size; a longer text is refused before it is taken apart."""
 
-MISSING_ZERO, MISSING_NAN = 4, 8
-"""Bits of a split's `decision`: what counts as missing there (neither: nothing does)."""
-
-DEFAULT_LEFT = 2
-"""Bit of a split's `decision`: a missing value goes left."""
-
-_DECISIONS = [missing + left for missing in (0, MISSING_ZERO, MISSING_NAN) for left in (0, 2)]
-
-
 _WHOLE = r"-?+[0-9]{1,9}+"
+_COUNT = r"[1-9][0-9]{0,8}+"
 _REAL = r"-?+[0-9]++(?:\.[0-9]++)?+(?:e[+-][0-9]{1,3}+)?+"
 _SURELY_FINITE = r"-?+[0-9]{1,20}+(?:\.[0-9]{1,40}+)?+(?:e(?:-[0-9]{1,3}+|\+[0-9]{1,2}+))?+"
 _THRESHOLD = f"(?:{_REAL}|inf|nan)"
@@ -41,10 +35,6 @@ _THRESHOLD = f"(?:{_REAL}|inf|nan)"
 def _lines_of(key: str, number: str) -> re.Pattern[str]:
     """Lines of a key and numbers with a space between them, or none; nothing is tried twice."""
     return re.compile(rf"(?:{key}=(?:{number}(?: {number})*+)?+\n)*+")
-
-
-class BadText(ValueError):
-    """The text is not a model as we write them; the message says where."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +111,7 @@ def parse(text: str, n_columns: int, n_outputs: int, objective: str) -> Trees:
         if (found := sum(map(len, lines[start : start + n_lines])) + n_lines) != size:
             raise BadText(f"tree {number} is {found} bytes, not {size}")
     trees = _read_trees(lines, first, n_trees)
-    _check_trees(trees, n_columns)
+    check_trees(trees, n_columns)
     return _join(trees, n_columns, n_outputs)
 
 
@@ -194,19 +184,6 @@ class _Lines:
         return BadText(f"line {self._first + number * self._step + 1} is {line!r}: {what}")
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """All trees, one after the other; children are places within their own tree."""
-
-    n_splits: Int64
-    column: Int64
-    threshold: Float64
-    decision: Int64
-    left: Int64
-    right: Int64
-    leaves: Float64
-
-
 _KINDS = (
     *("Tree", "num_leaves", "num_cat", "split_feature", "split_gain", "threshold"),
     *("decision_type", "left_child", "right_child", "leaf_value", "leaf_weight", "leaf_count"),
@@ -215,7 +192,7 @@ _KINDS = (
 """The lines of a tree, by their keys."""
 
 
-def _read_trees(lines: Sequence[str], first: int, n_trees: int) -> _Found:
+def _read_trees(lines: Sequence[str], first: int, n_trees: int) -> Found:
     of = {
         kind: _Lines(lines, first + place, len(_KINDS), n_trees)
         for place, kind in enumerate(_KINDS)
@@ -234,9 +211,9 @@ def _read_trees(lines: Sequence[str], first: int, n_trees: int) -> _Found:
         of[kind].check(kind, _SURELY_FINITE, n_splits)
     of["leaf_weight"].check("leaf_weight", _SURELY_FINITE, n_leaves)
     of["shrinkage"].check("shrinkage", _SURELY_FINITE, one)
-    of["leaf_count"].check("leaf_count", _WHOLE, n_leaves)
-    of["internal_count"].check("internal_count", _WHOLE, n_splits)
-    return _Found(
+    for kind, counts in (("leaf_count", n_leaves), ("internal_count", n_splits)):
+        of[kind].check(kind, _COUNT, counts)
+    return Found(
         n_splits,
         of["split_feature"].whole("split_feature", n_splits),
         of["threshold"].reals("threshold", _THRESHOLD, n_splits),
@@ -247,40 +224,7 @@ def _read_trees(lines: Sequence[str], first: int, n_trees: int) -> _Found:
     )
 
 
-def _check_trees(trees: _Found, n_columns: int) -> None:
-    """Refuse what are no binary trees over the columns, or split in a way we do not know."""
-    n_splits = trees.n_splits
-    tree = np.repeat(np.arange(len(n_splits)), n_splits)
-    own = np.arange(len(tree)) - np.repeat(np.cumsum(n_splits) - n_splits, n_splits)
-
-    def refuse(bad: npt.NDArray[np.bool_], why: str) -> None:
-        if bad.any():
-            raise BadText(f"tree {tree[bad.argmax()]} {why}")
-
-    strange = (trees.column < 0) | (trees.column >= n_columns)
-    refuse(strange, f"looks at a column outside 0..{n_columns - 1}")
-    refuse(~np.isin(trees.decision, _DECISIONS), "has a split that is not numerical")
-    # Every place but the root is somebody's child once, and children come after their parents:
-    # then a walk from the root ends at a leaf.
-    for children in (trees.left, trees.right):
-        outside = (children < ~n_splits[tree]) | (children >= n_splits[tree])
-        refuse(outside | (children == 0), "is not a tree")
-        refuse((children >= 0) & (children <= own), "turns back on itself")
-    left, right = (_within_all(children, n_splits) for children in (trees.left, trees.right))
-    places = np.sort(np.concatenate((left, right)))
-    doubled = places[1:][places[1:] == places[:-1]]
-    if len(doubled):
-        raise BadText(f"place {doubled[0]} is not a tree's: two splits lead there")
-
-
-def _within_all(children: Int64, n_splits: Int64) -> Int64:
-    """Turn places within each tree into places among the splits and leaves of all trees."""
-    first_split = np.repeat(np.cumsum(n_splits) - n_splits, n_splits)
-    first_leaf = first_split + np.repeat(np.arange(len(n_splits)), n_splits)
-    return np.where(children >= 0, children + first_split, children - first_leaf)
-
-
-def _join(trees: _Found, n_columns: int, n_outputs: int) -> Trees:
+def _join(trees: Found, n_columns: int, n_outputs: int) -> Trees:
     n_splits = trees.n_splits
     first_split = np.cumsum(n_splits) - n_splits
     first_leaf = first_split + np.arange(len(n_splits))
@@ -291,7 +235,7 @@ def _join(trees: _Found, n_columns: int, n_outputs: int) -> Trees:
         trees.column.astype(np.int32),
         trees.threshold,
         trees.decision.astype(np.uint8),
-        _within_all(trees.left, n_splits).astype(np.int32),
-        _within_all(trees.right, n_splits).astype(np.int32),
+        within_all(trees.left, n_splits).astype(np.int32),
+        within_all(trees.right, n_splits).astype(np.int32),
         trees.leaves,
     )

@@ -56,6 +56,10 @@ class Zoo:
         _fsync(self._root)
         return artefact
 
+    def has(self, artefact: str) -> bool:
+        """Whether there is such a head, sound or not."""
+        return (self._root / artefact).is_dir()
+
     def load(self, artefact: str) -> Head:
         """Return a head, every file checked against its hash.
 

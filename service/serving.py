@@ -224,10 +224,21 @@ class ServedHeads:
                         errors[_key(version)] = error
                 with self._lock:
                     if known is self._known:
-                        slots = self._forest.extend(heads.values())
-                        for (key, head), slot in zip(heads.items(), slots, strict=True):
-                            self._able[key] = Able(slot, head.card.question, head.card.sets, {})
+                        self._take_in(heads, errors)
         return errors
+
+    def _take_in(self, heads: Mapping[_Key, Head], errors: dict[_Key, Exception]) -> None:
+        try:
+            slots = dict(zip(heads, self._forest.extend(heads.values()), strict=True))
+        except Exception:  # noqa: BLE001 - which one it was is found below
+            slots = {}
+            for key, head in heads.items():
+                try:
+                    slots[key] = self._forest.add(head)
+                except Exception as error:  # noqa: BLE001 - it stays in the place of its head
+                    errors[key] = error
+        for key, slot in slots.items():
+            self._able[key] = Able(slot, heads[key].card.question, heads[key].card.sets, {})
 
     def _read(self, version: Version) -> Head:
         if version.space_id != self.workspace.space.id:

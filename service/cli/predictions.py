@@ -11,7 +11,7 @@ PLAIN = ("file", "digest", "head", "version", "answer", "set", "abstains", "unli
 BETWEEN = "|"
 """Between the labels of a set, as between labels that an image has."""
 
-FORMULAS = ("=", "+", "-", "@", "\t")
+FORMULAS = ("=", "+", "-", "@", "\t", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """How a text begins that a spreadsheet would reckon out."""
 
 
@@ -27,7 +27,7 @@ def write_table(file: Path, names: Sequence[str], results: Sequence[Mapping[str,
     labels = list(dict.fromkeys(label for p in said for label in p["probabilities"]))
     # With a mark at its front, without which Excel takes UTF-8 for something else.
     with file.open("w", encoding="utf-8-sig", newline="") as out:
-        table = csv.writer(out)
+        table = csv.writer(out, quoting=csv.QUOTE_NONNUMERIC)
         table.writerow(
             [*PLAIN, *(_safe(f"p({label})") for label in labels), "low", "high", "error"]
         )

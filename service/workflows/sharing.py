@@ -2,10 +2,11 @@
 
 from typing import IO, Any
 
+from classifiers.errors import HeadNotFound
 from classifiers.head import Head
 from features.keys import EmbeddingSpace
 from service.catalog import ELSEWHERE, SYSTEM
-from service.errors import HeadOfAnotherSpace
+from service.errors import Conflict, HeadOfAnotherSpace, NotFound
 from service.head_files import pack, unpack
 from service.names import check_name
 from service.product import Product
@@ -48,13 +49,19 @@ def import_head(
         InvalidRequest: the name cannot be a head's.
         HeadRejected: it is no head, or one that was changed.
         HeadOfAnotherSpace: it understands other vectors than the ones made here.
+        Conflict: somebody deleted it meanwhile.
     """
     check_name("head", name)
     head, space = unpack(file)
     if space != product.space:
         raise HeadOfAnotherSpace(_described(space), _described(product.space))
     version, is_new = _register(product, workspace, name, head, actor)
-    return card(product, workspace, name, version), is_new
+    try:
+        return card(product, workspace, name, version), is_new
+    except (NotFound, HeadNotFound) as error:
+        raise Conflict(
+            f"Head '{name}' was deleted as soon as it had come.", hint="Send the file again."
+        ) from error
 
 
 def _register(
@@ -62,9 +69,11 @@ def _register(
 ) -> tuple[int, bool]:
     # Opened first: a workspace notes its space in the catalog itself.
     catalog, zoo = product.catalog, product.workspaces[workspace].zoo
-    # The artefact first, yet within the transaction: nobody sweeps it away before it is used.
+    artefact = zoo.add(head)
     with catalog.database.write() as connection:
-        artefact = zoo.add(head)
+        # Nobody deletes artefacts now, but somebody may have, before a version used this one.
+        if not zoo.has(artefact):
+            zoo.add(head)
         known = catalog.heads.version_of(connection, workspace, name, artefact)
         if known is not None:
             return known, False

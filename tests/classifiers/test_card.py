@@ -13,13 +13,12 @@ from classifiers.card import FORMAT, Card
 from classifiers.recipe import Recipe
 
 CARD = small_head().card
+POINT = {"images": 9, "value": 0.9, "low": 0.8, "high": 1.0}
 
 words = st.text(max_size=20)
 shares = st.floats(0, 1)
-measures = st.dictionaries(
-    st.sampled_from(["auc", "balanced_accuracy"]),
-    st.fixed_dictionaries({"value": shares, "low": shares, "high": shares}),
-)
+measure = st.fixed_dictionaries({"value": shares, "low": shares, "high": shares})
+measures = st.dictionaries(st.sampled_from(["auc", "balanced_accuracy"]), measure)
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | words,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3),
@@ -33,7 +32,7 @@ json_values = st.recursive(
         st.just(CARD),
         name=words,
         author=words,
-        metrics=measures,
+        metrics=st.builds(lambda auc, rest: {**rest, "auc": auc}, measure, measures),
         metrics_test=measures,
         n_groups=st.none() | st.integers(1, 9),
         n_copies=st.integers(0, 9),
@@ -92,6 +91,17 @@ def test_no_field_may_be_missing(field: str) -> None:
         ({"recipe": {"rounds": -1}}, "rounds"),
         ({"recipe": {"round": 1}}, "round"),
         ({"metrics": {"auc": {"value": 1.0}}}, "metrics"),
+        ({"metrics": {}}, "metrics"),
+        ({"confusion": []}, "confusion"),
+        ({"confusion": [[1, 0], [0]]}, "confusion"),
+        ({"confusion": [[1, 0], [0, -1]]}, "confusion"),
+        ({"n_images": 0}, "n_images"),
+        ({"n_groups": 0}, "n_groups"),
+        ({"n_copies": -1}, "n_copies"),
+        ({"class_counts": {"cat": 1, "dog": -1}}, "counts"),
+        ({"sets": {**CARD.to_dict()["sets"], "images": 0}}, "sets.images"),
+        ({"growth": {**CARD.to_dict()["growth"], "fitted": [POINT], "measured": []}}, "growth"),
+        ({"growth": {**CARD.to_dict()["growth"], "measured": [{**POINT, "images": 0}]}}, "growth"),
     ],
 )
 def test_a_card_that_contradicts_itself_is_refused_in_words(

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from made_heads import small_head
 
 from classifiers.boosting import objective_line
-from classifiers.trees import BadText, Trees, canonical, parse
+from classifiers.tree_shape import BadText
+from classifiers.trees import Trees, canonical, parse
 
 HEAD = small_head()
 TEXT = HEAD.text
@@ -193,3 +194,60 @@ def test_a_text_changed_anywhere_is_refused_or_still_a_forest(seed: int, changes
     for children in (trees.left, trees.right):
         assert children.max() < trees.column.size
         assert (~children).max() < trees.leaves.size
+
+
+def chained(leaves: int, *, balanced: bool = False, n_trees: int = 1) -> str:
+    """A model of trees as deep as they can be, or as flat, over one column."""
+    splits = leaves - 1
+    if balanced:
+        pairs = [(2 * split + 1, 2 * split + 2) for split in range(splits)]
+        children = [[c if c < splits else ~(c - splits) for c in pair] for pair in pairs]
+    else:
+        children = [
+            [~split, split + 1 if split + 1 < splits else ~splits] for split in range(splits)
+        ]
+    left, right = (" ".join(str(pair[side]) for pair in children) for side in (0, 1))
+
+    def each(value: str, count: int) -> str:
+        return " ".join([value] * count)
+
+    body = [
+        *(f"num_leaves={leaves}", "num_cat=0", f"split_feature={each('0', splits)}"),
+        *(f"split_gain={each('1', splits)}", f"threshold={each('0.5', splits)}"),
+        *(f"decision_type={each('2', splits)}", f"left_child={left}", f"right_child={right}"),
+        *(f"leaf_value={each('0.01', leaves)}", f"leaf_weight={each('1', leaves)}"),
+        *(f"leaf_count={each('1', leaves)}", f"internal_value={each('0', splits)}"),
+        *(f"internal_weight={each('1', splits)}", f"internal_count={each('2', splits)}"),
+        *("is_linear=0", "shrinkage=1", "", ""),
+    ]
+    trees = ["\n".join([f"Tree={number}", *body, ""]) for number in range(n_trees)]
+    head = [
+        *("tree", "version=v4", "num_class=1", "num_tree_per_iteration=1", "label_index=0"),
+        *("max_feature_idx=0", "objective=binary sigmoid:1", "feature_names=Column_0"),
+        *("feature_infos=none", f"tree_sizes={' '.join(str(len(tree)) for tree in trees)}", "", ""),
+    ]
+    return "\n".join(head) + "".join(trees) + "end of trees\n"
+
+
+def test_trees_that_would_end_the_process_when_they_are_explained_are_refused() -> None:
+    """LightGBM's exact contributions go down a tree by recursion, and a path by its square."""
+    for text in (chained(2_000), chained(40_000), chained(500, n_trees=3)):
+        with pytest.raises(BadText, match="too deep"):
+            parse(text, 1, 1, "binary sigmoid:1")
+
+
+def test_trees_that_are_deep_or_large_are_taken_as_long_as_they_can_be_explained() -> None:
+    for text in (chained(500), chained(15, n_trees=400), chained(20_000, balanced=True)):
+        trees = parse(text, 1, 1, "binary sigmoid:1")
+        assert trees.leaves.size in (500, 15 * 400, 20_000)
+        booster = lightgbm.Booster(model_str=text)
+        found = booster.predict(np.array([[0.7]]), pred_contrib=True)
+        assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("key", ["leaf_count", "internal_count"])
+@pytest.mark.parametrize("count", ["0", "-3", "1.5", ""])
+def test_a_leaf_that_no_image_reached_is_none(key: str, count: str) -> None:
+    others = words(key)[1:]
+    with pytest.raises(BadText, match=key):
+        read(with_line(key, " ".join([count, *others])))

@@ -2,11 +2,13 @@
 
 import io
 import json
+import tarfile
+import time
 import zipfile
 
 import numpy as np
 import pytest
-from head_zips import forged_card, toy_head, unzipped, zipped
+from head_zips import forged, forged_card, toy_head, unzipped, zipped
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up import SPACE, made
@@ -121,3 +123,75 @@ def test_a_head_that_nobody_would_take_in_is_not_written(
     monkeypatch.setattr("service.head_files.MOST_BYTES", 1_000)
     with pytest.raises(RequestTooLarge, match="1000"):
         pack(toy_head(), SPACE)
+
+
+def changed(**arrays: float) -> io.BytesIO:
+    """A file in which one number of some arrays is another."""
+    files = toy_head().to_files()
+    found = {}
+    for name, number in arrays.items():
+        array = np.load(io.BytesIO(files[f"{name}.npy"]))
+        array.reshape(-1)[0] = number
+        out = io.BytesIO()
+        np.lib.format.write_array(out, array, (1, 0), allow_pickle=False)
+        found[f"{name}.npy"] = out.getvalue()
+    return forged({"card.json": files["card.json"], **found})
+
+
+@pytest.mark.parametrize("name", ["linear", "intercept", "column_means", "novelty_steps"])
+def test_numbers_that_are_too_large_to_reckon_with_are_refused(name: str) -> None:
+    assert unpack(changed(**{name: 0.5}))
+    with pytest.raises(HeadRejected, match="too large"):
+        unpack(changed(**{name: 3e37}))
+
+
+def test_a_leaf_that_is_too_large_is_refused() -> None:
+    files = toy_head().to_files()
+    lines = files["model.txt"].decode().split("\n")
+    at = next(n for n, line in enumerate(lines) if line.startswith("leaf_value="))
+    first, *others = lines[at].removeprefix("leaf_value=").split(" ")
+    # As long as before: the sizes of trees stand in the text.
+    large = "9" * (len(first) - 4) + "e+90"
+    lines[at] = "leaf_value=" + " ".join([large, *others])
+    text = "\n".join(lines).encode()
+    with pytest.raises(HeadRejected, match="too large"):
+        unpack(forged({"card.json": files["card.json"], "model.txt": text}))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"permutations": 10**30},
+        {"n_groups": 10**400},
+        {"p_value": -1e300},
+        {"classes": ["", "dog"], "class_counts": {"": 12, "dog": 12}},
+        {"classes": [" cat", "dog"], "class_counts": {" cat": 12, "dog": 12}},
+        {"classes": ["c" * 201, "dog"], "class_counts": {"c" * 201: 12, "dog": 12}},
+        {"classes": ["e\u0301", "dog"], "class_counts": {"e\u0301": 12, "dog": 12}},
+        {"limits": ["x" * 1_000] * 3_000},
+        {"confusion": [[0] * 500_000]},
+    ],
+)
+def test_a_card_that_nobody_could_show_is_refused(changes: dict[str, object]) -> None:
+    with pytest.raises(HeadRejected):
+        unpack(forged_card(**changes))
+
+
+def test_a_large_card_is_refused_before_it_is_read() -> None:
+    files = unzipped(pack(toy_head(), SPACE))
+    files["card.json"] = b"[" + b"0," * 10**7 + b"0]"
+    begun = time.perf_counter()
+    with pytest.raises(HeadRejected, match="more than 2097152 bytes"):
+        unpack(zipped(files, how=zipfile.ZIP_DEFLATED))
+    assert time.perf_counter() - begun < 2
+
+
+def test_another_kind_of_archive_is_refused() -> None:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for name, data in unzipped(pack(toy_head(), SPACE)).items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+    with pytest.raises(HeadRejected, match="no zip"):
+        unpack(out)

@@ -10,6 +10,7 @@ import pytest
 from in_process import settings_of, teach
 from live_server import picture
 
+from classifiers.forest import Forest
 from classifiers.head import Head
 from classifiers.zoo import Zoo
 from service.product import Product, Upload
@@ -193,3 +194,28 @@ def soon(ask: Callable[[], Panel]) -> Panel:
 def names(product: Product, image: Upload) -> list[str]:
     (result,) = predict_images(product, W, [image], None)["results"]
     return [p["head"] for p in result["predictions"]]
+
+
+def test_a_head_that_cannot_be_packed_leaves_the_others_whole(
+    product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = product.served(W)
+    add = served._forest.add
+
+    def add_some(head: Head) -> int:
+        if head.card.name == "is-red":
+            raise MemoryError
+        return add(head)
+
+    def fail(_: object) -> list[int]:
+        raise MemoryError
+
+    monkeypatch.setattr(served._forest, "extend", fail)
+    monkeypatch.setattr(
+        served._forest, "add", lambda head: Forest.extend(served._forest, [head])[0]
+    )
+    assert all(a.error is None for a in served.ask(["colour"]).asked)
+    monkeypatch.setattr(served._forest, "add", add_some)
+    errors = {a.name: a.error for a in served.ask(["colour", "is-red"]).asked}
+    assert errors["colour"] is None
+    assert isinstance(errors["is-red"], MemoryError)

@@ -14,6 +14,7 @@ from httpx import Response
 from in_process import Http, opened, refused, settings_of, teach
 from live_server import picture
 
+from classifiers.errors import HeadNotFound
 from classifiers.head import Head
 from features.keys import digest
 from service.schemas import CardAnswer
@@ -201,19 +202,37 @@ def test_a_head_that_comes_in_while_the_same_one_is_deleted_keeps_its_artefact(
 def test_a_head_that_comes_in_is_not_swept_before_it_is_named(
     http: Http, elsewhere: Http, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The trainer sweeps what no version uses: between artefact and row it has to wait."""
+    """The trainer sweeps what no version uses, also between the artefact and its row."""
     product = elsewhere.product
     imported(elsewhere, exported(http, "is-red"), "other")
     zoo = product.workspaces["default"].zoo
-    add, swept = zoo.add, Thread(target=heads.sweep, args=(product, "default"))
+    add, has = zoo.add, zoo.has
+    later = Thread(target=heads.sweep, args=(product, "default"))
 
     def added_and_swept(head: Head) -> str:
         artefact = add(head)
-        swept.start()
-        swept.join(0.5)
+        monkeypatch.setattr(zoo, "add", add)
+        assert heads.sweep(product, "default") == 1
         return artefact
 
+    def looked_and_swept(artefact: str) -> bool:
+        found = has(artefact)
+        later.start()
+        later.join(0.5)
+        return found
+
     monkeypatch.setattr(zoo, "add", added_and_swept)
+    monkeypatch.setattr(zoo, "has", looked_and_swept)
     assert imported(elsewhere, exported(http)).status_code == 201
-    swept.join()
+    later.join()
     assert elsewhere.predict(NEW, heads="theirs").status_code == 200
+
+
+def test_a_head_that_is_deleted_as_soon_as_it_came_is_told_so(
+    http: Http, elsewhere: Http, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object) -> None:
+        raise HeadNotFound("a" * 64)
+
+    monkeypatch.setattr(sharing, "card", gone)
+    refused(imported(elsewhere, exported(http)), 409, "conflict")

@@ -75,6 +75,7 @@ def small_head(classes: tuple[str, ...] = ("cat", "dog"), seed: int = 0) -> Head
 def head_of(booster: lightgbm.Booster, n_columns: int, n_outputs: int) -> Head:
     """Return a head around any booster, which looks at all columns as they are."""
     classes = ("no", "yes") if n_outputs == 1 else tuple(f"c{k}" for k in range(n_outputs))
+    k = len(classes)
     novelty = Novelty(np.zeros((1, n_columns), np.int8), np.ones(1), 1.0, np.zeros(1))
     sure = Measure(value=1.0, low=0.5, high=1.0)
     card = Card(
@@ -105,7 +106,7 @@ def head_of(booster: lightgbm.Booster, n_columns: int, n_outputs: int) -> Head:
         tree_factors=(1.0,) * n_outputs,
         calibration=Calibrated((Calibration(),), 0.0, 0.0, (), ()),
         sets=SetRule(0.9, (0.0,), 0.5, 1.0, 2),
-        confusion=((1, 0), (0, 1)),
+        confusion=tuple(tuple(int(i == j) for j in range(k)) for i in range(k)),
         growth=None,
         novelty=NoveltySize(0, 1),
         lightgbm="4",

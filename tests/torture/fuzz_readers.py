@@ -38,7 +38,8 @@ from classifiers.boosting import objective_line  # noqa: E402
 from classifiers.card import Card  # noqa: E402
 from classifiers.errors import HeadDamaged  # noqa: E402
 from classifiers.head import Head  # noqa: E402
-from classifiers.trees import BadText, parse  # noqa: E402
+from classifiers.tree_shape import BadText  # noqa: E402
+from classifiers.trees import parse  # noqa: E402
 from features.errors import ImageRejected  # noqa: E402
 from features.images import Limits, decode, thumbnail  # noqa: E402
 from service.archives import ArchiveLimits, read_archive  # noqa: E402
