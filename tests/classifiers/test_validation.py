@@ -207,3 +207,36 @@ def test_what_a_split_says_does_not_matter_here() -> None:
     plain = validate(small_head(), X, LabelSet(known, labels), NONE)
     split = LabelSet(known, labels, None, ("test", "train") * 12)
     assert validate(small_head(), X, split, NONE) == plain
+
+
+def of_patients(n: int, seed: tuple[int, ...]) -> tuple[Float32, tuple[str, ...], tuple[str, ...]]:
+    """Images of n patients, one to six of each, who differ by more than single images do."""
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(1, 7, n)
+    patient = np.repeat(np.arange(n), sizes)
+    labels = tuple("yes" if one else "no" for one in rng.random(len(patient)) < 0.5)
+    own = np.float32(0.6) * rng.standard_normal((n, WIDTH)).astype(np.float32)
+    return (
+        drawn(labels, 0.8, int(rng.integers(2**31))) + own[patient],
+        labels,
+        tuple(f"p{number}" for number in patient),
+    )
+
+
+def test_the_intervals_hold_the_truth_also_where_patients_have_several_images() -> None:
+    held, known, asked = 0, 0, 0
+    for seed in range(5):
+        X, labels, groups = of_patients(40, (seed, 0))
+        head = taught(X, labels, groups, allow_no_signal=True)
+        many, truth, _ = of_patients(1_500, (seed, 1))
+        answers, is_yes = head.answers(many), np.array(truth) == "yes"
+        inside = head.card.sets.members(answers)[np.arange(len(truth)), is_yes.astype(int)].mean()
+        area = roc_auc_score(is_yes, answers[:, 1])
+        for other in range(20):
+            found = tried(head, *of_patients(25, (seed, 2, other)))
+            auc = found.metrics["auc"]
+            asked += 1
+            held += found.held["low"] <= inside <= found.held["high"]
+            known += auc["low"] <= area <= auc["high"]
+    assert held >= 0.9 * asked
+    assert known >= 0.9 * asked
