@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from sqlalchemy import event
 
-from service.catalog import Catalog, HeadEntry
+from service.catalog import ELSEWHERE, Catalog, HeadEntry
 from service.errors import NotFound
 
 W = "default"
@@ -354,3 +354,17 @@ class HeadsAgainstAModel(RuleBasedStateMachine):
 
 TestHeadsAgainstAModel = HeadsAgainstAModel.TestCase
 TestHeadsAgainstAModel.settings = settings(max_examples=15, stateful_step_count=20)
+
+
+def test_a_head_is_asked_whether_it_has_an_artefact(catalog: Catalog, register: Register) -> None:
+    register("h", artefact="a" * 64)
+    taken = register("h", artefact="b" * 64, dataset=ELSEWHERE)
+    register("h", artefact="b" * 64, dataset=ELSEWHERE)
+    register("other", artefact="c" * 64)
+    with catalog.database.write() as connection:
+        found = [
+            catalog.heads.version_of(connection, "default", "h", letter * 64) for letter in "abc"
+        ]
+    assert found == [1, taken, None]
+    actions = [line["action"] for line in catalog.audit.lines("default", limit=4)[::-1]]
+    assert actions == ["head.register", "head.import", "head.import", "head.register"]
