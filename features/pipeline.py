@@ -155,6 +155,11 @@ class Pipeline:
             self._ahead += 1
             return job
 
+    def _wake_decoder(self) -> None:
+        """There is room for one more image. Where none waits, nobody is woken for nothing."""
+        if self._calls:
+            self._may_decode.notify()
+
     def _hand_over(self, job: _Job, error: Exception | None) -> None:
         """Pass a decoded image on to the backbone, or its failure to who waits for it."""
         job.data = b""
@@ -164,7 +169,7 @@ class Pipeline:
             else:
                 self._ahead -= 1
                 self._unfinished -= 1
-                self._may_decode.notify()
+                self._wake_decoder()
             self._may_run.notify()
         if error is not None:
             rejected = isinstance(error, ImageRejected)
@@ -198,7 +203,7 @@ class Pipeline:
             if not self._decoded or len(taken) == self._max_batch:
                 return None
             self._ahead -= 1
-            self._may_decode.notify()
+            self._wake_decoder()
             job = self._decoded.popleft()
         job.since = perf_counter()
         taken.append(job)

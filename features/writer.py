@@ -64,12 +64,16 @@ class Writer:
         with self._lock:
             while self._count() >= MOST_PENDING and not self._closed:
                 self._lock.wait()
-            if not self._pending:
+            first = not self._pending
+            if first:
                 self._deadline = monotonic() + LINGER_S
             waiting = self._pending.setdefault(store, {})
             for digest, row in rows.items():
                 waiting.setdefault(digest, row)
-            self._lock.notify_all()
+            if first or self._count() >= _APPEND:
+                # Else the thread waits for its time; woken by each, it would take turns with every
+                # answer.
+                self._lock.notify_all()
 
     def flush(self) -> None:
         """Return once everything that waits now is durable.

@@ -4,7 +4,6 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from service import calls
 from service.client_errors import PenultimateError
@@ -43,7 +42,7 @@ def cut(paths: Sequence[Path], most: int = BATCH_IMAGES) -> Iterator[slice]:
     """Cuts a list of files into requests, by number and by bytes."""
     start, size_bytes = 0, 0
     for i, path in enumerate(paths):
-        own_bytes = path.stat().st_size if path.is_file() else 0
+        own_bytes = _size_bytes(path)
         full = i - start >= most or size_bytes + own_bytes > BATCH_BYTES
         if full and i > start:
             yield slice(start, i)
@@ -109,7 +108,7 @@ class Tally:
 
     def add(self, answer: Answer) -> None:
         """Counts one batch."""
-        self.answer = _merged(self.answer, answer)
+        _add(self.answer, answer)
         self._tell()
 
     def _tell(self) -> None:
@@ -124,18 +123,20 @@ def _ingest(dataset: str, entries: Sequence[Entry]) -> Flow:
     if not readable:
         return answer
     try:
-        return _merged(answer, (yield from ask(_request(dataset, readable))))
+        _add(answer, (yield from ask(_request(dataset, readable))))
     except PenultimateError as error:
         if error.status != TOO_LARGE:
             raise
         if len(readable) == 1:
             said = {"code": error.code, "detail": error.detail, "hint": error.hint}
-            rejected = {"filename": readable[0][0].name, **said}
-            return _merged(answer, {**_empty(dataset), "rejected": [rejected]})
+            answer["rejected"].append({"filename": readable[0][0].name, **said})
+            return answer
+    else:
+        return answer
     left = [entry for entry, _ in readable]
     middle = len(left) // 2
     for half in (left[:middle], left[middle:]):
-        answer = _merged(answer, (yield from _ingest(dataset, half)))
+        _add(answer, (yield from _ingest(dataset, half)))
     return answer
 
 
@@ -181,14 +182,20 @@ def _empty(dataset: str) -> Answer:
     }
 
 
-def _merged(one: Answer, other: Answer) -> Answer:
+def _add(total: Answer, answer: Answer) -> None:
+    """Adds what was answered to one request to what was answered to others before."""
+    for name in ("added", "known", "rejected", "images"):
+        total[name] += answer[name]
     # Requests overlap: the counts of whichever was answered last include those of the others.
-    labels: dict[str, Any] = max(one["labels"], other["labels"], key=_size)
-    return {
-        **one,
-        **{name: one[name] + other[name] for name in ("added", "known", "rejected", "images")},
-        "labels": labels,
-    }
+    total["labels"] = max(total["labels"], answer["labels"], key=_size)
+
+
+def _size_bytes(path: Path) -> int:
+    """The size of a file; 0 of one that has gone meanwhile, which its reader will find out."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _size(labels: dict[str, int]) -> int:

@@ -53,11 +53,10 @@ class LocalTransport(httpx.BaseTransport):
     def __init__(self, settings: Settings, workspace: str = DEFAULT_WORKSPACE) -> None:
         check_workspace(workspace)
         with ExitStack() as opened:
-            metrics = PrometheusMetrics()
-            self.product = build(settings, metrics)
+            self.product = build(settings)  # without metrics: nobody could ask for them
             opened.callback(self.product.close)
             self.product.catalog.make_workspace(workspace)
-            app = create_app(settings, metrics)
+            app = create_app(settings, PrometheusMetrics())
             app.state.product = self.product
             app.state.operator = operator(workspace)
             self._application = httpx.ASGITransport(app, raise_app_exceptions=False)

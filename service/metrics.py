@@ -95,8 +95,7 @@ class PrometheusMetrics(Metrics):
             )
             for name, text in GAUGES.items()
         }
-        for stage in STAGES:
-            self._stages.labels(stage)
+        self._of_stages = {stage: self._stages.labels(stage) for stage in STAGES}
         self._of_requests: dict[tuple[str, str, int], Histogram] = {}
 
     def count(self, name: str, value: int = 1) -> None:
@@ -106,7 +105,7 @@ class PrometheusMetrics(Metrics):
 
     def time(self, stage: str, seconds: float, calls: Sequence[Context] = ()) -> None:  # noqa: ARG002  here all are one
         """Adds one duration of a stage."""
-        self._stages.labels(stage).observe(seconds)
+        self._of_stages[stage].observe(seconds)
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Adds one request; `route` is the template, never the raw path."""

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import signal
 import sys
 import time
@@ -37,6 +38,8 @@ ROADS = (
 def main() -> int:
     """Runs the command line."""
     asked = _arguments()
+    # Told so, Python compiles all that is not in a package anew at every start.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     signal.signal(signal.SIGTERM, _stop)
     found = asked.cache / f"found{'-quick' if asked.quick else ''}.jsonl"
     journal = Journal(found)

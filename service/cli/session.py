@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
+import orjson
 import typer
 from typer.core import TyperGroup
 
@@ -90,6 +91,8 @@ def session(
     context: typer.Context, server: str | None, key: str | None, *, as_json: bool = False
 ) -> Iterator["Client"]:
     """A client of the server that was named, or of the home folder."""
+    # httpx looks whether it has a command line of its own, and loads 40 ms of libraries for it.
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
     from service.client import Client
 
     origin = origin_of(context, server, key, as_json=as_json)
@@ -154,7 +157,11 @@ def _announce_first_use(settings: "Settings") -> None:
 
 def print_json(answer: Mapping[str, Any]) -> None:
     """An answer for a machine, on standard output."""
-    typer.echo(json.dumps(answer, ensure_ascii=False, indent=2))
+    try:
+        text = orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode()
+    except TypeError:  # a file's name that is no text
+        text = json.dumps(answer, ensure_ascii=False, indent=2)
+    typer.echo(text)
 
 
 def note(text: str) -> None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from math import inf
 from typing import IO, Any, TypeVar
 
 import orjson
@@ -20,6 +21,9 @@ Model = TypeVar("Model", bound=BaseModel)
 
 MAX_FIELDS = 50_000
 """Text fields of one form: three for each image of the largest ingest, with room."""
+
+SHORT_BYTES = 16 * 2**20
+"""Forms up to which none of their files is put on the disk. Of longer ones, small files are not."""
 
 WHOLE = re.compile(r"[0-9]{1,9}")
 
@@ -174,6 +178,9 @@ async def read_form(request: Request, *, max_files: int) -> AsyncIterator[Form]:
         InvalidRequest: the body is no such form.
         RequestTooLarge: it has too many parts.
     """
+    if _size_bytes(request) <= SHORT_BYTES:
+        yield await read_small_form(request, max_files=max_files)
+        return
     _check_is_form(request)
     try:
         # One more than is allowed, so that the refusal can say how many there may be.
@@ -192,6 +199,13 @@ async def read_small_form(request: Request, *, max_files: int) -> Form:
     except MultiPartException as error:
         raise _unreadable(error.message, max_files) from error
     return Form(data, request.query_params)
+
+
+def _size_bytes(request: Request) -> float:
+    """How long the body is said to be, and therefore is; without end where nothing is said."""
+    said = request.headers.get("content-length", "")
+    in_chunks = "transfer-encoding" in request.headers
+    return int(said) if WHOLE.fullmatch(said) and not in_chunks else inf
 
 
 def _check_is_form(request: Request) -> None:

@@ -1,6 +1,7 @@
 """Pipeline, through the embedder: what waits for what, what is too much, and what breaks."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -54,6 +55,23 @@ def test_not_more_is_decoded_ahead_than_two_batches(
     assert notes.times["decode"] <= 2 + 4
     engine.open.set()
     assert right(answer.result(PATIENCE_S), images(*range(20)))
+
+
+def test_no_thread_is_woken_for_an_image_that_is_not_there(
+    make: Callable[..., Embedder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedder = make(decode_threads=1)
+    condition, waits = embedder._pipeline._may_decode, Counter[str]()
+    wait = condition.wait
+
+    def counted(timeout: float | None = None) -> bool:
+        waits["decoder"] += 1
+        return wait(timeout)
+
+    monkeypatch.setattr(condition, "wait", counted)
+    for number in range(20):
+        embedder.embed(images(number), None)
+    assert waits["decoder"] <= 20
 
 
 def test_a_small_call_does_not_wait_for_a_large_one(

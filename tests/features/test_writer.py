@@ -138,3 +138,33 @@ def test_who_brings_too_much_is_held_up_until_there_is_room(
     assert not held.done()
     embedder.flush()
     assert right(held.result(PATIENCE_S), images(3))
+
+
+def test_whoever_waits_to_write_is_not_woken_by_every_answer(
+    embedder: Embedder, store: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "LINGER_S", 1000)
+    looks = list[bool]()
+    is_due = writer_module.Writer._is_due
+
+    def watched(writer: writer_module.Writer) -> bool:
+        looks.append(is_due(writer))
+        return looks[-1]
+
+    monkeypatch.setattr(writer_module.Writer, "_is_due", watched)
+    for number in range(30):
+        embedder.embed(images(number), store)
+    assert len(looks) <= 2
+
+
+def test_enough_to_append_is_not_kept_back(
+    embedder: Embedder, store: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "LINGER_S", 1000)
+    monkeypatch.setattr(writer_module, "_APPEND", 5)
+    for number in range(4):
+        embedder.embed(images(number), store)
+    time.sleep(0.1)
+    assert len(store) == 0
+    embedder.embed(images(4), store)
+    wait_for(lambda: len(store) == 5)

@@ -134,6 +134,17 @@ def test_a_file_that_cannot_be_read_is_rejected_and_the_others_are_taken(tmp_pat
     ]
 
 
+def test_a_name_that_leads_in_a_circle_is_rejected_too(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, 2)
+    looped = folder.entries[1].path
+    looped.unlink()
+    looped.symlink_to(looped)
+
+    answer = client_of(CountingServer()).ingest_folder("d", folder)
+
+    assert (answer["added"], len(answer["rejected"])) == (1, 1)
+
+
 def test_a_refusal_ends_the_folder(tmp_path: Path) -> None:
     refused = httpx.Response(422, json={**PROBLEM, "status": 422, "code": "invalid_request"})
     handler, asked = answering(*(refused for _ in range(9)))

@@ -1,14 +1,20 @@
 """Multipart bodies of every kind of wrong: answered or refused, never broken and never kept."""
 
+import asyncio
 import shutil
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from in_process import Http, opened, settings_of
 from live_server import picture
+from starlette.requests import Request
+
+from service.http.forms import SHORT_BYTES, read_form
 
 KIND = {"content-type": "multipart/form-data; boundary=XX"}
 
@@ -75,3 +81,43 @@ def test_a_form_without_its_boundary_is_refused(fuzzed: Http, kind: str) -> None
     answer = fuzzed.post("/v1/predict", content=SAMPLES[0], headers={"content-type": kind})
 
     assert 400 <= answer.status_code < 500
+
+
+def read(body: bytes, headers: dict[str, str]) -> list[tuple[str | None, bytes, bool]]:
+    """The files of a form that comes in two pieces: name, bytes, whether they are in memory."""
+    middle = len(body) // 2
+    pieces: list[Any] = [
+        {"type": "http.request", "body": body[:middle], "more_body": True},
+        {"type": "http.request", "body": body[middle:], "more_body": False},
+    ]
+    raw = [(name.encode(), text.encode()) for name, text in (KIND | headers).items()]
+    scope = {"type": "http", "method": "POST", "headers": raw, "query_string": b""}
+
+    async def receive() -> Any:
+        return pieces.pop(0)
+
+    async def found() -> list[tuple[str | None, bytes, bool]]:
+        async with read_form(Request(scope, receive), max_files=3) as form:
+            files = form.files("images")
+            return [(f.filename, f.file.read(), isinstance(f.file, BytesIO)) for f in files]
+
+    return asyncio.run(found())
+
+
+def test_a_short_form_stays_in_memory_and_a_long_one_may_go_to_the_disk() -> None:
+    body = WHOLE * 2 + FIELD + END
+    files = [("a.png", picture("red", 1))] * 2
+
+    def with_length(size: int) -> list[tuple[str | None, bytes, bool]]:
+        return read(body, {"content-length": str(size)})
+
+    assert with_length(len(body)) == [(*file, True) for file in files]
+    assert with_length(SHORT_BYTES + 1) == [(*file, False) for file in files]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"content-length": "-1"}, {"content-length": "9", "transfer-encoding": "chunked"}],
+)
+def test_a_form_of_unknown_length_may_go_to_the_disk(headers: dict[str, str]) -> None:
+    assert read(WHOLE + END, headers) == [("a.png", picture("red", 1), False)]

@@ -55,7 +55,7 @@ class Ingest:
 
 def measure(bench: Bench) -> None:
     """Measures speed, memory, and what an interruption loses."""
-    count, times = bench.pick(10_000, 300), bench.pick(2, 2)
+    count, times = bench.pick(10_000, 300), bench.pick(4, 2)
     jpegs = bench.images.jpegs(count)
     folder = write_all(bench.folder / "images", jpegs)
     floor = floor_of(bench, jpegs[:512])

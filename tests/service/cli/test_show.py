@@ -1,8 +1,11 @@
 """How the command line words what it says."""
 
+import json
+
 import pytest
 
 from service.cli import show
+from service.cli.session import print_json
 
 
 @pytest.mark.parametrize(
@@ -23,3 +26,16 @@ def test_no_probability_is_said_to_be_certain(value: float, said: str) -> None:
 
 def test_a_file_name_cannot_move_the_cursor() -> None:
     assert show.printable("a\x1b[2Jb\nc") == "a�[2Jb�c"
+
+
+@pytest.mark.parametrize("name", ["ä.png", "\udcff.png"])
+def test_an_answer_for_a_machine_is_json_whatever_a_file_is_called(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed = list[str]()
+    monkeypatch.setattr("typer.echo", printed.append)
+    answer = {"rejected": [{"filename": name, "detail": "\x1b"}], "share": 1e-7, "none": None}
+    print_json(answer)
+    (text,) = printed
+    assert json.loads(text) == answer
+    assert text.startswith('{\n  "rejected": [\n    {\n      "filename": "')
