@@ -84,13 +84,21 @@ class Scaling:
 
         Columns outside the blocks are zero.
         """
+        scaled = np.zeros_like(X)
+        self.scale_into(scaled, np.ascontiguousarray(X))
+        return scaled
+
+    def scale_into(self, scaled: Float32, X: Float32) -> None:
+        """Write the same to zeros of the shape of X, which lies row by row."""
         from classifiers.kernels.scaling import scale
 
-        scaled = np.zeros_like(X)
-        starts = np.array([block.start for block in self.blocks], np.int64)
-        stops = np.array([block.stop for block in self.blocks], np.int64)
-        scale(np.ascontiguousarray(X), starts, stops, self.normalisation == "l2", scaled)
-        return scaled
+        scale(X, *self._bounds, self.normalisation == "l2", scaled)
+
+    @cached_property
+    def _bounds(self) -> tuple[IntArray, IntArray]:
+        """Where the blocks start, and where they stop: int64 (n_blocks,) each."""
+        starts, stops = zip(*((block.start, block.stop) for block in self.blocks), strict=True)
+        return np.array(starts, np.int64), np.array(stops, np.int64)
 
 
 def choose_blocks(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from classifiers.blocks import Scaling
 from classifiers.errors import SpaceMismatch
 from classifiers.head import Head, check_width
 from classifiers.helpers import SHARES, share_out
@@ -46,11 +47,52 @@ class Answers:
         return _by_head(self.flat, self.sizes)
 
 
+class Chosen:
+    """Some heads of a view, laid out to be asked together, as often as one likes. Thread-safe."""
+
+    def __init__(self, packed: Packed, which: Sequence[int] | None) -> None:
+        table, self._parts, self._space = packed.asked(which), packed.parts, packed.space
+        self._links, self._outputs = table[:, LINK].copy(), table[:, OUTPUTS].copy()
+        self._doubts = self._parts.doubts[table[:, FIRST_OUTPUT]]
+        self._n_outputs = int(self._outputs.sum())
+        self._sizes = answer_sizes(self._outputs, self._links)
+        # Trees that do not count are not walked.
+        table[self._parts.factors[table[:, FIRST_OUTPUT]] == 0, TREES] = 0
+        self._scalings, self._table = _scalings_of(packed, table), table
+
+    def ask(self, x: Float32) -> Answers:
+        """Return what the heads answer, and how usual images are to them; x as of `View.raw`."""
+        from classifiers.kernels.answers import mix
+        from classifiers.kernels.outcomes import find_outcomes
+        from classifiers.kernels.usualness import usual
+        from classifiers.kernels.walk import walk
+
+        table, parts = self._table, self._parts
+        scores, usualness = np.zeros((len(x), self._n_outputs)), np.empty((len(x), len(table)))
+        for rows, scaled in _scaled(x, self._space, self._scalings):
+
+            def some(heads: IntArray, rows: slice = rows, scaled: Float32 = scaled) -> None:
+                walk(*parts.bushes, heads, scaled, scores[rows])
+                mix(parts.linear, parts.intercepts, parts.factors, heads, scaled, scores[rows])
+                novelty = (parts.rows, parts.numbers, parts.distances)
+                usual(*novelty, heads, scaled, usualness[rows])
+
+            share_out(some, _shares(table, scaled.shape[1]))
+        answers = to_answers(scores, self._outputs, self._links, self._doubts)
+        outcomes = np.empty(usualness.shape, np.int64)
+        find_outcomes(answers, self._sizes, table, parts.limits, outcomes)
+        return Answers(answers, self._sizes, usualness, outcomes)
+
+
 class View:
     """The heads of a forest as they were at one moment, whatever becomes of the forest."""
 
     def __init__(self, packed: Packed) -> None:
         self._packed = packed
+
+    def choose(self, which: Sequence[int] | None = None) -> Chosen:
+        """Return heads as they are asked; the argument and the errors as of `raw`."""
+        return Chosen(self._packed, which)
 
     def raw(self, x: Float32, which: Sequence[int] | None = None) -> list[Float64]:
         """Return the raw scores of the trees of heads: for each, float64 (n_images, n_outputs).
@@ -67,47 +109,13 @@ class View:
 
         table, parts = self._packed.asked(which), self._packed.parts
         raw = np.zeros((len(x), int(table[:, OUTPUTS].sum())))
-        for rows, scaled in self._scaled(x, table):
+        for rows, scaled in _scaled(x, self._packed.space, _scalings_of(self._packed, table)):
             walk(*parts.bushes, table, scaled, raw[rows])
         return _by_head(raw, table[:, OUTPUTS])
 
     def ask(self, x: Float32, which: Sequence[int] | None = None) -> Answers:
         """Return what heads answer, and how usual images are to them; the arguments as of `raw`."""
-        from classifiers.kernels.answers import mix
-        from classifiers.kernels.outcomes import find_outcomes
-        from classifiers.kernels.usualness import usual
-        from classifiers.kernels.walk import walk
-
-        table, parts = self._packed.asked(which), self._packed.parts
-        outputs, links = table[:, OUTPUTS], table[:, LINK]
-        scores, usualness = np.zeros((len(x), int(outputs.sum()))), np.empty((len(x), len(table)))
-        # Trees that do not count are not walked.
-        table[parts.factors[table[:, FIRST_OUTPUT]] == 0, TREES] = 0
-        for rows, scaled in self._scaled(x, table):
-
-            def some(heads: IntArray, rows: slice = rows, scaled: Float32 = scaled) -> None:
-                walk(*parts.bushes, heads, scaled, scores[rows])
-                mix(parts.linear, parts.intercepts, parts.factors, heads, scaled, scores[rows])
-                novelty = (parts.rows, parts.numbers, parts.distances)
-                usual(*novelty, heads, scaled, usualness[rows])
-
-            share_out(some, _shares(table, scaled.shape[1]))
-        sizes = answer_sizes(outputs, links)
-        answers = to_answers(scores, outputs, links, parts.doubts[table[:, FIRST_OUTPUT]])
-        outcomes = np.empty(usualness.shape, np.int64)
-        find_outcomes(answers, sizes, table, parts.limits, outcomes)
-        return Answers(answers, sizes, usualness, outcomes)
-
-    def _scaled(self, x: Float32, table: IntArray) -> Iterator[tuple[slice, Float32]]:
-        """Yield rows of x, some at a time, with float32 (n_scalings, n_rows, width) of them."""
-        if self._packed.space is None or not len(table):
-            return
-        check_width(x, self._packed.space[1])
-        needed, table[:, SCALING] = np.unique(table[:, SCALING], return_inverse=True)
-        scalings = [self._packed.scalings[one] for one in needed.tolist()]
-        for start in range(0, len(x), ROWS_AT_ONCE):
-            rows = slice(start, start + ROWS_AT_ONCE)
-            yield rows, np.stack([scaling.scale_in_place(x[rows]) for scaling in scalings])
+        return self.choose(which).ask(x)
 
 
 class Forest:
@@ -174,6 +182,28 @@ class Forest:
     def ask(self, x: Float32, which: Sequence[int] | None = None) -> Answers:
         """Return what heads answer; see `View.ask`."""
         return self.view.ask(x, which)
+
+
+def _scalings_of(packed: Packed, table: IntArray) -> list[Scaling]:
+    """Return the scalings that the heads of a table need, and number them anew in it."""
+    needed, table[:, SCALING] = np.unique(table[:, SCALING], return_inverse=True)
+    return [packed.scalings[one] for one in needed.tolist()]
+
+
+def _scaled(
+    x: Float32, space: tuple[str, int] | None, scalings: Sequence[Scaling]
+) -> Iterator[tuple[slice, Float32]]:
+    """Yield rows of x, some at a time, with float32 (n_scalings, n_rows, width) of them."""
+    if space is None or not scalings:
+        return
+    check_width(x, space[1])
+    for start in range(0, len(x), ROWS_AT_ONCE):
+        rows = slice(start, start + ROWS_AT_ONCE)
+        some = np.ascontiguousarray(x[rows])
+        scaled = np.zeros((len(scalings), *some.shape), np.float32)
+        for scaling, place in zip(scalings, scaled, strict=True):
+            scaling.scale_into(place, some)
+        yield rows, scaled
 
 
 def _shares(table: IntArray, n_rows: int) -> list[IntArray]:

@@ -130,14 +130,11 @@ class Embedder:
                 results.append(Embedded(key, row.embedding, row.stages, cached=key in known))
         return results
 
-    def known(
-        self, images: Sequence[tuple[str | None, bytes]], store: "FeatureStore"
-    ) -> list[Embedded] | None:
+    def known(self, digests: Sequence[str], store: "FeatureStore") -> list[Embedded] | None:
         """Return what `embed` does, if every image is stored already; None where one is not.
 
         Waits for nothing, and looks at no image: None too where that takes the patience of `embed`.
         """
-        digests = [digest(data) for _, data in images]
         with self._attending():
             found = store.get_now(digests)
         if found is None or len(found) < len(set(digests)):

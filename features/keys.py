@@ -118,6 +118,8 @@ class EmbeddingSpace:
     dim: int
     id: str = field(init=False, compare=False)
     """Derived from all other fields: first 16 hex digits of the SHA-256 of their canonical JSON."""
+    stages_dim: int = field(init=False, compare=False, repr=False)
+    """Length of the stages vector: a mean and a standard deviation per channel."""
 
     def __post_init__(self) -> None:
         for name in ("backbone", "layer", "precision"):
@@ -128,11 +130,7 @@ class EmbeddingSpace:
         _require(len(set(names)) == len(names), "stage names", names, "different from each other")
         canonical = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
         object.__setattr__(self, "id", digest(canonical.encode())[:ID_LENGTH])
-
-    @property
-    def stages_dim(self) -> int:
-        """Length of the stages vector: a mean and a standard deviation per channel."""
-        return sum(2 * stage.channels for stage in self.stages)
+        object.__setattr__(self, "stages_dim", sum(2 * stage.channels for stage in self.stages))
 
     @property
     def width(self) -> int:

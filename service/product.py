@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import Context
 from dataclasses import dataclass, field
+from functools import cached_property
 from threading import Lock
 from time import perf_counter
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from features.embedder import Embedder
 from features.engine import Engine
-from features.keys import EmbeddingSpace
+from features.keys import EmbeddingSpace, digest
 from service.access import Door
 from service.catalog import Catalog
 from service.serving import ServedHeads
@@ -18,11 +19,17 @@ from service.settings import Settings
 from service.workspace import Workspaces
 
 
-class Upload(NamedTuple):
+@dataclass(frozen=True)
+class Upload:
     """One file as it was sent."""
 
     filename: str | None
     data: bytes
+
+    @cached_property
+    def digest(self) -> str:
+        """The name of its bytes; they are hashed once, however many ask."""
+        return digest(self.data)
 
 
 class Metrics(Protocol):

@@ -4,19 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from threading import Event, Lock
-from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from classifiers.conformal import SetRule
 from classifiers.errors import SpaceMismatch
-from classifiers.forest import Answers, Forest, View
+from classifiers.forest import Forest, View
 from classifiers.head import Head
-from classifiers.tasks import Question
 from service.catalog import CHAMPION, Catalog, HeadEntry, Version
 from service.errors import NotFound
 from service.names import HeadReference, parse_reference
+from service.panel import Able, Asked, Panel
 from service.workspace import Workspace
 
 WHOLE = 8
@@ -25,80 +22,31 @@ WHOLE = 8
 AT_ONCE = 16
 """Heads loaded in one go: whoever waits for another one waits no longer than for these."""
 
+PANELS = 32
+"""Panels kept at a time: what so many kinds of requests ask for."""
+
 _Key = tuple[str, int]
-
-
-class Able(NamedTuple):
-    """What a loaded head keeps beside its place in the forest: what its answers are worded from.
-
-    Args:
-        slot: its place.
-        question: what it is asked.
-        sets: its rule of prediction sets.
-        templates: its answers as they were worded before, see `service.workflows.wording`.
-    """
-
-    slot: int
-    question: Question
-    sets: SetRule
-    templates: dict[int, bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """One head that a request asked for.
-
-    Args:
-        name: the head, as far as it could be read.
-        version: which one answers, where there is one.
-        dataset: what it was trained on.
-        artefact: where it is in the zoo.
-        able: what it answers with, where it can.
-        error: why it cannot answer, where it cannot.
-    """
-
-    name: str
-    version: int | None = None
-    dataset: str | None = None
-    artefact: str = ""
-    able: Able | None = None
-    error: Exception | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Panel:
-    """The heads that a request asked for, and the forest as it was when all of them were in it.
-
-    Args:
-        asked: in the order of the request.
-        view: has all those without an error, even if one is deleted now.
-        warm: set once heads have answered, for then what they answer with is compiled.
-    """
-
-    asked: Sequence[Asked]
-    view: View
-    warm: Event
-
-    def answers(self, X: npt.NDArray[np.float32]) -> Answers:
-        """Every head without an error on every image, in one packed call.
-
-        Args:
-            X: float32 (n_images, width), the matrix of embeddings and stages.
-        """
-        answers = self.view.ask(X, [a.able.slot for a in self.asked if a.able is not None])
-        self.warm.set()
-        return answers
 
 
 @dataclass
 class _Known:
-    """What the catalog says at one generation, and which references were found in it."""
+    """What the catalog says at one generation, and which references were found in it.
+
+    `panels` are the last few that were asked, by their references: most requests ask the same.
+    """
 
     generation: int
     entries: dict[str, HeadEntry]
     champions: list[str]
     view: View
     found: dict[str, Asked] = field(default_factory=dict)
+    panels: dict[tuple[str, ...] | None, Panel] = field(default_factory=dict)
+
+    def keep(self, references: Sequence[str] | None, panel: Panel) -> None:
+        """Keep a panel of heads that can all answer."""
+        if len(self.panels) >= PANELS:
+            self.panels.clear()
+        self.panels[_together(references)] = panel
 
 
 class ServedHeads:
@@ -128,12 +76,17 @@ class ServedHeads:
         """
         while True:
             known = self._current()
+            if (kept := known.panels.get(_together(references))) is not None:
+                return kept
             texts = known.champions if references is None else references
             new = [text for text in dict.fromkeys(texts) if text not in known.found]
             failed = self._find(known, new) if new else {}
             if failed is not None:
                 asked = [known.found.get(text) or failed[text] for text in texts]
-                return Panel(asked, known.view, self._warm)
+                panel = Panel.of(asked, known.view, self._warm)
+                if not failed:
+                    known.keep(references, panel)
+                return panel
 
     def ask_now(self, references: Sequence[str] | None, *, at_most: int) -> Panel | None:
         """The same, of a few heads that have been asked before; None where that needs waiting."""
@@ -141,8 +94,13 @@ class ServedHeads:
         if not self._warm.is_set() or self._catalog.heads.generation_now() != known.generation:
             return None
         texts = known.champions if references is None else references
-        asked = [known.found[text] for text in texts[:at_most] if text in known.found]
-        return Panel(asked, known.view, self._warm) if len(asked) == len(texts) else None
+        if len(texts) > at_most:
+            return None
+        kept = known.panels.get(_together(references))
+        if kept is None and all(text in known.found for text in texts):
+            kept = Panel.of([known.found[text] for text in texts], known.view, self._warm)
+            known.keep(references, kept)
+        return kept
 
     def load_champions(self) -> None:
         """Loads what the next request may ask for, and compiles what answers it."""
@@ -201,6 +159,7 @@ class ServedHeads:
             if known is not self._known:
                 return None
             known.view = self._forest.view  # before what is found in it: others look without a lock
+            known.panels.clear()  # they hold what the forest was before, all of it
             for text, version in versions.items():
                 about = (version.head, version.version, version.dataset, version.artefact)
                 able = self._able.get(_key(version))
@@ -247,6 +206,10 @@ class ServedHeads:
         if (head.card.space_id, head.card.width) != (version.space_id, self.workspace.space.width):
             raise SpaceMismatch(version.space_id, head.card.space_id)
         return head
+
+
+def _together(references: Sequence[str] | None) -> tuple[str, ...] | None:
+    return None if references is None else tuple(references)
 
 
 def _key(version: Version) -> _Key:

@@ -12,8 +12,8 @@ from features.images import upright_size
 from features.keys import EmbeddingSpace, Float32
 from features.maps import Maps, regrid
 from service.errors import InvalidRequest
+from service.panel import Asked
 from service.product import Product, Upload
-from service.serving import Asked
 
 MAX_IMAGES = 8
 MAX_HEADS = 8

@@ -9,9 +9,9 @@ from features.embedder import Embedded
 from features.errors import UnknownDigest
 from features.keys import Vectors
 from service.errors import NothingAnswered
+from service.panel import Asked, Panel
 from service.problems import problem
 from service.product import Product, Upload
-from service.serving import Asked, Panel
 from service.workflows.explain import add_explanations, check_number
 from service.workflows.wording import predictions, written
 from service.workspace import Workspace
@@ -65,6 +65,7 @@ def predict_images(
         [(u.filename, u.data) for u in images],
         place.store,
         remember="later" if remember else "no",
+        digests=[u.digest for u in images],
     )
     results = [_entry(u.filename, found) for u, found in zip(images, embedded, strict=True)]
     good = [found for found in embedded if isinstance(found, Embedded)]
@@ -91,7 +92,7 @@ def predict_now(
     if served is None or panel is None:
         return None
     place = served.workspace
-    known = product.embedder.known([(u.filename, u.data) for u in images], place.store)
+    known = product.embedder.known([u.digest for u in images], place.store)
     if known is None:
         return None
     results = [_entry(u.filename, found) for u, found in zip(images, known, strict=True)]
@@ -153,14 +154,14 @@ def _answer(
     asked = panel.asked
     with product.metrics.timed("heads"):
         said = _predictions(panel, good, as_json=as_json and not evidence)
-    product.metrics.count("predictions", len(good) * sum(a.error is None for a in asked))
+    product.metrics.count("predictions", len(good) * panel.answering)
     answered = [r for r in results if r["error"] is None]
     for result, embedded, of_image in zip(answered, good, said, strict=True):
         result["predictions"] = of_image
         if evidence:
             _add_evidence(product, place, asked, embedded, result, evidence)
     answer = {"space": place.space.id, "results": results}
-    if not answered or (asked and all(a.error is not None for a in asked)):
+    if not answered or (asked and not panel.answering):
         raise NothingAnswered(answer, _problems(results, asked))
     return answer
 

@@ -17,8 +17,8 @@ from classifiers.conformal import SetRule
 from classifiers.forest import Answers
 from classifiers.novelty import ALARM_RATE
 from classifiers.tasks import Question
+from service.panel import Able, Asked
 from service.problems import problem
-from service.serving import Able, Asked
 
 MOST_TEMPLATES = 32
 """Outcomes of one head whose JSON is kept; some have two, a head of many labels could have any."""

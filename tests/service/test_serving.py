@@ -13,8 +13,8 @@ from live_server import picture
 from classifiers.forest import Forest
 from classifiers.head import Head
 from classifiers.zoo import Zoo
+from service.panel import Panel
 from service.product import Product, Upload
-from service.serving import Panel
 from service.wiring import build
 from service.workflows import heads
 from service.workflows.predict import predict_images

@@ -16,7 +16,7 @@ from classifiers.packed import COLUMNS
 from classifiers.probabilities import answer_sizes
 from classifiers.tasks import Question
 from service.errors import NotFound
-from service.serving import Able, Asked
+from service.panel import Able, Asked
 from service.workflows import wording
 
 ODD = ("50 %", '%b "quoted"', "ç\0d\n", "%%", "\\u0000", "z")
