@@ -158,10 +158,10 @@ def _announce_first_use(settings: "Settings") -> None:
 def print_json(answer: Mapping[str, Any]) -> None:
     """An answer for a machine, on standard output."""
     try:
-        text = orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode()
+        raw = orjson.dumps(answer, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     except TypeError:  # a file's name that is no text
-        text = json.dumps(answer, ensure_ascii=False, indent=2)
-    typer.echo(text)
+        raw = json.dumps(answer, indent=2).encode() + b"\n"
+    typer.echo(raw, nl=False)  # as bytes: of a large answer, text would be three more copies
 
 
 def note(text: str) -> None:

@@ -30,12 +30,11 @@ def test_a_file_name_cannot_move_the_cursor() -> None:
 
 @pytest.mark.parametrize("name", ["ä.png", "\udcff.png"])
 def test_an_answer_for_a_machine_is_json_whatever_a_file_is_called(
-    name: str, monkeypatch: pytest.MonkeyPatch
+    name: str, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    printed = list[str]()
-    monkeypatch.setattr("typer.echo", printed.append)
     answer = {"rejected": [{"filename": name, "detail": "\x1b"}], "share": 1e-7, "none": None}
     print_json(answer)
-    (text,) = printed
-    assert json.loads(text) == answer
-    assert text.startswith('{\n  "rejected": [\n    {\n      "filename": "')
+    printed = capsysbinary.readouterr().out
+    assert json.loads(printed) == answer
+    assert printed.startswith(b'{\n  "rejected": [\n    {\n      "filename": "')
+    assert printed.endswith(b"\n}\n")
