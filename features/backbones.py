@@ -28,7 +28,7 @@ from features.errors import BackboneUnavailable, EngineFailed, NoMaps
 from features.images import INTERPOLATIONS
 from features.keys import EmbeddingSpace, Float32, Preprocessing, Stage, UInt8, Vectors
 from features.maps import EPSILON, Maps, from_layers
-from features.stream import Take, in_batches
+from features.stream import Alone, Take, always, in_batches
 from features.weights import Source, locate
 
 _STAGES = 4
@@ -174,7 +174,7 @@ class TorchEngine:
         with self._lock:
             return self.backbone.look(pixels)
 
-    def stream(self, take: Take) -> Iterator[Vectors]:
+    def stream(self, take: Take, alone: Alone = always) -> Iterator[Vectors]:  # noqa: ARG002  its own business
         """Run images as they come; yield the vectors of some of them at a time, in order."""
         return in_batches(self.run, take)
 

@@ -27,7 +27,7 @@ from features.keys import EmbeddingSpace, Float32, UInt8, Vectors
 from features.mapper import Mapper
 from features.maps import Maps
 from features.runtime import Change, Hint, compile_graph, make_requests
-from features.stream import Take
+from features.stream import Alone, Take, always
 from features.weights import DEFAULT, Source, locate
 
 
@@ -45,7 +45,7 @@ class Engine(Protocol):
     def run(self, pixels: UInt8) -> Vectors:
         """Return the vectors of `pixels`: uint8 (n_images, size, size, 3), in order."""
 
-    def stream(self, take: Take) -> Iterator[Vectors]:
+    def stream(self, take: Take, alone: Alone = always) -> Iterator[Vectors]:
         """Run images as they come; yield the vectors of some of them at a time, in order.
 
         Ends where none comes and none is under way. How many are taken ahead is the engine's to
@@ -148,17 +148,19 @@ class OpenVinoEngine:
         none = (np.empty((0, n), np.float32) for n in (self.space.dim, self.space.stages_dim))
         return Vectors.concat([Vectors(*none), *found])
 
-    def stream(self, take: Take) -> Iterator[Vectors]:
+    def stream(self, take: Take, alone: Alone = always) -> Iterator[Vectors]:
         """Run images as they come; yield the vectors of each, in order.
 
         Raises:
             EngineFailed: it cannot be compiled, fails, or was closed.
         """
         while (image := take()) is not None:
-            if (following := take()) is None:
+            if (following := take()) is not None:
+                yield from self._many.stream(_first([image, following], take))
+            elif alone():
                 yield from self._lone.stream(_first([image], lambda: None))
             else:
-                yield from self._many.stream(_first([image, following], take))
+                yield from self._many.stream(_first([image], take))
 
     def maps(self, image: UInt8) -> Maps:
         """Return what each place of an image adds to its vectors; image: uint8 (size, size, 3)."""

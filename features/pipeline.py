@@ -180,7 +180,7 @@ class Pipeline:
             taken = deque[_Job]()
             failure: Exception = EngineFailed("it gave no vectors")
             try:
-                for vectors in self._engine.stream(partial(self._take, taken)):
+                for vectors in self._engine.stream(partial(self._take, taken), self._alone):
                     self._answer(taken, vectors)
             except Exception as error:  # noqa: BLE001  a thread that died would leave all waiting
                 failure = error
@@ -208,6 +208,11 @@ class Pipeline:
         job.since = perf_counter()
         taken.append(job)
         return job.pixels
+
+    def _alone(self) -> bool:
+        """Whether the one image that was taken is all there is: no other waits or is decoded."""
+        with self._may_run:
+            return self._unfinished == 1
 
     def _answer(self, taken: deque[_Job], vectors: Vectors) -> None:
         done = list(islice(taken, len(vectors)))

@@ -10,6 +10,14 @@ from features.keys import UInt8, Vectors
 Take = Callable[[], UInt8 | None]
 """Gives the next image, uint8 (size, size, 3); None where there is none at the moment."""
 
+Alone = Callable[[], bool]
+"""Says whether no image is on its way behind those that were taken: one may then have all cores."""
+
+
+def always() -> bool:
+    """Of images that are all there: behind the last one comes none."""
+    return True
+
 
 def in_batches(run: Callable[[UInt8], Vectors], take: Take) -> Iterator[Vectors]:
     """Run whatever there is at a time, until there is nothing: for engines that like many at once.

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from features.keys import EmbeddingSpace, Preprocessing, Stage, UInt8, Vectors, digest
 from features.maps import Maps, deviation_parts, mean_parts
-from features.stream import Take, in_batches
+from features.stream import Alone, Take, always, in_batches
 
 _SIZE, _PATCH = 32, 4
 _GRID = _SIZE // _PATCH
@@ -53,7 +53,7 @@ class ToyBackbone:
             row[:] = _look(image)
         return Vectors(rows[:, : self.space.dim].copy(), rows[:, self.space.dim :].copy())
 
-    def stream(self, take: Take) -> Iterator[Vectors]:
+    def stream(self, take: Take, alone: Alone = always) -> Iterator[Vectors]:  # noqa: ARG002  its own business
         """Run images as they come; yield the vectors of some of them at a time, in order."""
         return in_batches(self.run, take)
 

@@ -142,6 +142,17 @@ def test_the_next_images_are_taken_before_all_that_are_under_way_are_done(
     np.testing.assert_array_equal(opened.run(pixels).matrix(), together)
 
 
+def test_an_image_that_others_are_behind_does_not_get_all_cores_and_looks_the_same(
+    weights: Path, built: Path
+) -> None:
+    opened = open_cpu(weights, built)
+    coming = deque(noise(1))
+    (found,) = opened.stream(lambda: coming.popleft() if coming else None, lambda: False)
+    assert opened._lone._graph is None
+    np.testing.assert_array_equal(opened.run(noise(1)).matrix(), found.matrix())
+    assert opened._lone._graph is not None
+
+
 @pytest.mark.parametrize("n", [1, 15, 16, 17, 40])
 def test_each_row_is_of_its_own_image_however_many_there_are(
     weights: Path, built: Path, n: int

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
+import numpy as np
 import pytest
 from embedding import PATIENCE_S, Notes, Watched, cached, images, right, wait_for
 from made_up import made
@@ -18,7 +19,7 @@ from features.errors import (
 )
 from features.keys import UInt8, Vectors
 from features.store import FeatureStore
-from features.stream import Take
+from features.stream import Alone, Take
 
 
 def test_a_large_call_can_follow_at_once_on_another(make: Callable[..., Embedder]) -> None:
@@ -153,7 +154,7 @@ def test_an_engine_that_returns_too_few_vectors_has_failed(
 def test_an_engine_that_gives_vectors_of_nothing_or_of_too_many_has_failed(
     embedder: Embedder, engine: Watched, monkeypatch: pytest.MonkeyPatch, given: int
 ) -> None:
-    def stream(self: Watched, take: Take) -> Iterator[Vectors]:
+    def stream(self: Watched, take: Take, alone: Alone) -> Iterator[Vectors]:
         while take() is not None:
             yield made(given)
 
@@ -162,6 +163,24 @@ def test_an_engine_that_gives_vectors_of_nothing_or_of_too_many_has_failed(
         with pytest.raises(EngineFailed, match="vectors for"):
             embedder.embed(images(1), None)
     assert right(embedder.embed(images(1), None), images(1))
+
+
+def test_an_image_is_alone_where_no_other_waits_or_is_being_decoded(
+    embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = list[bool]()
+
+    def stream(self: Watched, take: Take, alone: Alone) -> Iterator[Vectors]:
+        while (image := take()) is not None:
+            said.append(alone())
+            yield self.run(image[np.newaxis])
+
+    monkeypatch.setattr(Watched, "stream", stream)
+    for n in range(3):
+        embedder.embed(images(n), None)
+    assert said == [True] * 3
+    assert right(embedder.embed(images(3, 4, 5), None), images(3, 4, 5))
+    assert said[3:] == [False, False, True]
 
 
 def test_a_decoder_that_breaks_is_a_failure_and_not_silence(
