@@ -30,7 +30,8 @@ from classifiers.labels import LabelSet
 from classifiers.suspects import find_suspects
 from classifiers.tasks import Question
 from classifiers.training import learn
-from features.embedder import Embedded, Embedder
+from features.call import Embedded
+from features.embedder import Embedder
 from features.engine import open_engine
 from features.keys import EmbeddingSpace, digest
 

@@ -8,7 +8,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from features.blobs import Blobs
-from features.embedder import Embedded, Embedder
+from features.call import Embedded
+from features.embedder import Embedder
 from features.errors import (
     BackboneUnavailable,
     EngineFailed,

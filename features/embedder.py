@@ -3,51 +3,28 @@
 Knows no labels and no heads.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
 from threading import Condition
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
-from features.errors import EngineFailed, FeatureError, ImageRejected, SpaceMismatch
+from features.call import Call, Embedded, Found, Image, Results, Underway
+from features.errors import EngineFailed, SpaceMismatch
 from features.images import Limits, decode
-from features.keys import EmbeddingSpace, Float32, digest
+from features.keys import EmbeddingSpace, digest
 from features.maps import Maps
 from features.pipeline import Observer, Pipeline, Row, Silent
 from features.writer import Writer, stacked
 
 if TYPE_CHECKING:
     from features.engine import Engine
-    from features.store import FeatureStore
+    from features.store import FeatureStore, Record
 
 _LIMITS = Limits()
 
 Remember = Literal["no", "later", "now"]
-
-Found = dict[str, Row]
-Underway = dict[str, Future[Row]]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Embedded:
-    """The vectors of one image; `cached` says that they were there already.
-
-    embedding: float32 (dim,); stages: float32 (stages_dim,); both read-only.
-    """
-
-    digest: str
-    embedding: Float32
-    stages: Float32
-    cached: bool
-
-    @property
-    def row(self) -> Float32:
-        """The row of `Vectors.matrix()`: float32 (width,)."""
-        return np.concatenate((self.embedding, self.stages))
 
 
 class Embedder:
@@ -91,12 +68,12 @@ class Embedder:
 
     def embed(
         self,
-        images: Sequence[tuple[str | None, bytes]],
+        images: Sequence[Image],
         store: "FeatureStore | None",
         *,
         remember: Remember = "later",
         digests: Sequence[str] | None = None,
-    ) -> list[Embedded | ImageRejected]:
+    ) -> Results:
         """Return the vectors of each image, or why it was rejected, in the order given.
 
         Args:
@@ -112,22 +89,48 @@ class Embedder:
             SpaceMismatch: the store is of another space.
             StoreDamaged, StoreUnavailable: the store could not be read, or written "now".
         """
-        if store is not None and store.space != self._space:
-            raise SpaceMismatch(expected=store.space.id, found=self._space.id)
         if digests is None:
             digests = [digest(data) for _, data in images]
-        contents = {key: data for key, (_, data) in zip(digests, images, strict=True)}
+        call = Call(images, digests)
         with self._attending():
-            known, computed, rejected = self._embed(contents, store, remember)
-        self._observer.count("cache_hits", sum(key in known for key in digests))
-        self._observer.count("images_rejected", sum(key in rejected for key in digests))
-        results: list[Embedded | ImageRejected] = []
-        for key, (filename, _) in zip(digests, images, strict=True):
-            if key in rejected:
-                results.append(_renamed(rejected[key], filename))
+            if store is None:
+                call.underway = call.brought = self._submit(call.contents)
             else:
-                row = known[key] if key in known else computed[key]
-                results.append(Embedded(key, row.embedding, row.stages, cached=key in known))
+                self._look_up(call, store, store.get)
+            return self._end(call, store, remember)
+
+    def embed_soon(
+        self,
+        images: Sequence[Image],
+        store: "FeatureStore",
+        *,
+        remember: bool,
+        digests: Sequence[str],
+    ) -> "Future[Results] | None":
+        """Begin what `embed` does, and return its results to come, without waiting for anything.
+
+        None where the store has to be waited for; nothing was done then. The arguments, and what
+        is raised here or by the future, are those of `embed`; `remember` is "later" or "no". What
+        was begun is finished even if nobody waits for it any more.
+        """
+        call = Call(images, digests)
+        with ExitStack() as until_done:
+            until_done.enter_context(self._attending())
+            if not self._look_up(call, store, store.get_now, patient=False):
+                return None
+            leave = until_done.pop_all().close
+        results = Future[Results]()
+        results.set_running_or_notify_cancel()  # what was begun cannot be cancelled
+
+        def end() -> None:
+            try:
+                results.set_result(self._end(call, store, "later" if remember else "no"))
+            except Exception as error:  # noqa: BLE001  it is raised where the results are asked for
+                results.set_exception(error)
+            finally:
+                leave()
+
+        call.when_done(end)
         return results
 
     def known(self, digests: Sequence[str], store: "FeatureStore") -> list[Embedded] | None:
@@ -194,62 +197,67 @@ class Embedder:
                     # with every answer.
                     self._lock.notify_all()
 
-    def _embed(
-        self, contents: Mapping[str, bytes], store: "FeatureStore | None", remember: Remember
-    ) -> tuple[Found, Found, dict[str, ImageRejected]]:
-        """Return what is known, what had to be computed, and what cannot be."""
-        known, pending, underway, mine = self._look_up(contents, store)
-        try:
-            computed, rejected, failure = _wait_for(underway)
-            if store is not None and remember == "later":
-                self._writer.add(store, computed)
-            elif store is not None and remember == "now":
-                # Also what another call has left to be stored later.
-                stored = self._store(computed | pending, store)
-                computed = {key: stored[key] for key in computed}
-        finally:
-            self._release(mine, store)
-        if failure is not None:
-            raise failure
-        return known, computed, rejected
-
     def _look_up(
-        self, contents: Mapping[str, bytes], store: "FeatureStore | None"
-    ) -> tuple[Found, Found, Underway, Underway]:
+        self,
+        call: Call,
+        store: "FeatureStore",
+        get: "Callable[[list[str]], dict[str, Record] | None]",
+        *,
+        patient: bool = True,
+    ) -> bool:
         """Find what is known, and have the rest computed, unless another call does that already.
 
         Returns:
-            What is known; of that, what is not stored yet; all that is under way; of that, what
-            this call has brought.
+            Whether that is done; not if `get` has not looked, or `call` would wait at its end.
         """
-        if store is None:
-            mine = self._submit(contents)
-            return {}, {}, mine, mine
-        known: Found = {}
+        if store.space != self._space:
+            raise SpaceMismatch(expected=store.space.id, found=self._space.id)
+        contents = call.contents
         missing = list(contents)
         while True:
             landed = self._writer.landed
-            records = store.get(missing)
-            known.update((key, Row(r.embedding, r.stages)) for key, r in records.items())
-            missing = [key for key in missing if key not in known]
+            records = get(missing)
+            if records is None:
+                return False
+            call.known.update((key, Row(r.embedding, r.stages)) for key, r in records.items())
+            missing = [key for key in missing if key not in call.known]
             if not missing:
-                return known, {}, {}, {}
+                return True
             with self._lock:
+                if not patient and self._writer.is_full():
+                    return False
                 # Else vectors may have gone from pending to stored since the look-up.
                 if self._writer.landed == landed:
                     waiting = self._writer.pending(store)
-                    pending = {key: waiting[key] for key in missing if key in waiting}
-                    rest = {key: contents[key] for key in missing if key not in pending}
-                    return known | pending, pending, *self._claim(rest, store)
+                    call.pending = {key: waiting[key] for key in missing if key in waiting}
+                    call.known |= call.pending
+                    self._claim(call, {k: contents[k] for k in missing if k not in waiting}, store)
+                    return True
 
-    def _claim(
-        self, contents: Mapping[str, bytes], store: "FeatureStore"
-    ) -> tuple[Underway, Underway]:
+    def _claim(self, call: Call, contents: Mapping[str, bytes], store: "FeatureStore") -> None:
         places = {key: self._underway.get((store, key)) for key in contents}
         others = {key: future for key, future in places.items() if future is not None}
         mine = self._submit({key: data for key, data in contents.items() if key not in others})
         self._underway.update(((store, key), future) for key, future in mine.items())
-        return {**others, **mine}, mine
+        call.underway, call.brought = {**others, **mine}, mine
+
+    def _end(self, call: Call, store: "FeatureStore | None", remember: Remember) -> Results:
+        """Wait for what is under way, have it remembered, and put the answer together."""
+        try:
+            computed, rejected, failure = call.wait()
+            if store is not None and remember == "later":
+                self._writer.add(store, computed)
+            elif store is not None and remember == "now":
+                # Also what another call has left to be stored later.
+                stored = self._store(computed | call.pending, store)
+                computed = {key: stored[key] for key in computed}
+        finally:
+            self._release(call.brought, store)
+        if failure is not None:
+            raise failure
+        self._observer.count("cache_hits", sum(key in call.known for key in call.digests))
+        self._observer.count("images_rejected", sum(key in rejected for key in call.digests))
+        return call.results(computed, rejected)
 
     def _submit(self, contents: Mapping[str, bytes]) -> Underway:
         futures = self._pipeline.submit(list(contents.values()))
@@ -271,23 +279,3 @@ class Embedder:
         self._observer.time("write", perf_counter() - start)
         earlier = store.get([key for key, new in zip(rows, added, strict=True) if not new])
         return rows | {key: Row(r.embedding, r.stages) for key, r in earlier.items()}
-
-
-def _wait_for(underway: Underway) -> tuple[Found, dict[str, ImageRejected], FeatureError | None]:
-    """Return what was computed, what was rejected, and the first failure of the backbone."""
-    computed: Found = {}
-    rejected: dict[str, ImageRejected] = {}
-    failure: FeatureError | None = None
-    for key, future in underway.items():
-        try:
-            computed[key] = future.result()
-        except ImageRejected as error:
-            rejected[key] = error
-        except FeatureError as error:
-            failure = failure or error
-    return computed, rejected, failure
-
-
-def _renamed(error: ImageRejected, filename: str | None) -> ImageRejected:
-    """Return the same refusal, of the file as this caller has named it."""
-    return ImageRejected(error.code, error.detail, hint=error.hint, filename=filename)

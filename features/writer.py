@@ -57,12 +57,16 @@ class Writer:
         """Return what waits to be stored. Hold the lock."""
         return self._pending.get(store, {})
 
+    def is_full(self) -> bool:
+        """Say whether who brings more is held up. Hold the lock."""
+        return self._count() >= MOST_PENDING
+
     def add(self, store: Store, rows: Mapping[str, Row]) -> None:
         """Take vectors to be stored soon; what waits already stays as it is."""
         if not rows:
             return
         with self._lock:
-            while self._count() >= MOST_PENDING and not self._closed:
+            while self.is_full() and not self._closed:
                 self._lock.wait()
             first = not self._pending
             if first:

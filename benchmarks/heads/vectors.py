@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from features.embedder import Embedded, Embedder
+from features.call import Embedded
+from features.embedder import Embedder
 from features.engine import open_engine
 
 BATCH = 256

@@ -3,7 +3,7 @@
 Light requests never wait behind heavy ones: these have threads of their own. Knows no routes.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -75,8 +75,18 @@ class Gate:
             self._inside -= 1
             self._tell(self._inside)
 
-    async def run(self, request: Request, work: Callable[[], T]) -> T:
+    async def run(
+        self,
+        request: Request,
+        work: Callable[[], T],
+        soon: Callable[[], Awaitable[T] | None] | None = None,
+    ) -> T:
         """Runs blocking work in a thread when its turn comes.
+
+        Args:
+            request: whose it is.
+            work: what blocks.
+            soon: the same without a thread, where it can be done so; else None.
 
         Raises:
             ClientGone: nobody waits for the answer any more; the work was not begun.
@@ -88,6 +98,9 @@ class Gate:
                 raise ClientGone
             start = perf_counter()
             try:
+                coming = None if soon is None else soon()
+                if coming is not None:
+                    return await coming
                 return await to_thread.run_sync(work, limiter=self._limiter)
             finally:
                 self._seconds += _SMOOTHING * (perf_counter() - start - self._seconds)
@@ -138,6 +151,12 @@ class Turn:
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs blocking work when its turn comes; see `Gate.run`."""
         return await self._gate.run(self._request, partial(work, *args, **kwargs))
+
+    async def run_or_await(
+        self, work: Callable[[], T], soon: Callable[[], Awaitable[T] | None] | None
+    ) -> T:
+        """The same of what may need no thread."""
+        return await self._gate.run(self._request, work, soon)
 
 
 async def _answering(request: Request) -> AsyncIterator[Turn]:

@@ -1,5 +1,6 @@
 """Routes of images: predict, embed, search, erase."""
 
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -63,23 +64,22 @@ async def predict_images(request: Request, who: Reader, turn: Answering) -> Resp
         evidence = form.whole("evidence", 0, low=0, high=schemas.MAX_EVIDENCE)
         remember = form.truth("remember", default=True)
         explain = form.truth("explain", default=False)
+    asked = (product, who.workspace, uploads, heads)
+    soon = None
     if not (evidence or explain):
-        found = predict.predict_now(product, who.workspace, uploads, heads)
+        found = predict.predict_now(*asked)
         if found is not None:
             return answer(found)
-    return answer(
-        await turn.run(
-            predict.predict_images,
-            product,
-            who.workspace,
-            uploads,
-            heads,
-            evidence=evidence,
-            remember=remember,
-            explain=explain,
-            as_json=True,
-        )
+        soon = partial(predict.predict_soon, *asked, remember=remember)
+    work = partial(
+        predict.predict_images,
+        *asked,
+        evidence=evidence,
+        remember=remember,
+        explain=explain,
+        as_json=True,
     )
+    return answer(await turn.run_or_await(work, soon))
 
 
 @router.post(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from features import arrow
-from features.embedder import Embedded
+from features.call import Embedded
 from features.keys import EmbeddingSpace
 from service.problems import problem
 from service.product import Product, Upload

@@ -7,7 +7,7 @@ import numpy as np
 
 from classifiers.contributions import contributions, spread
 from classifiers.head import Head
-from features.embedder import Embedded
+from features.call import Embedded
 from features.images import upright_size
 from features.keys import EmbeddingSpace, Float32
 from features.maps import Maps, regrid

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import structlog
 
-from features.embedder import Embedded
+from features.call import Embedded
 from features.errors import FeatureError, ImageRejected
 from features.keys import Vectors, digest
 from service.catalog import SYSTEM, Labelled

@@ -1,12 +1,14 @@
 """Images in, every asked head's answer out, at the cost of one look at each image."""
 
-from collections.abc import Sequence
+from asyncio import wrap_future
+from collections.abc import Awaitable, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 import numpy as np
 
-from features.embedder import Embedded
-from features.errors import UnknownDigest
+from features.call import Embedded, Results
+from features.errors import ImageRejected, UnknownDigest
 from features.keys import Vectors
 from service.errors import NothingAnswered
 from service.panel import Asked, Panel
@@ -22,7 +24,8 @@ FEW = 8
 """Heads up to which an answer is worded one by one."""
 
 NOW_IMAGES, NOW_BYTES, NOW_HEADS = 8, 2**20, 16
-"""What is answered at once, at most: a millisecond of work, while which nobody else is served."""
+"""What is answered without a thread, at most: a millisecond of work, while which nobody else is
+served."""
 
 
 def predict_images(
@@ -67,11 +70,9 @@ def predict_images(
         remember="later" if remember else "no",
         digests=[u.digest for u in images],
     )
-    results = [_entry(u.filename, found) for u, found in zip(images, embedded, strict=True)]
-    good = [found for found in embedded if isinstance(found, Embedded)]
     as_json &= not explain
-    answer = _answer(product, place, results, good, panel, evidence, as_json=as_json)
-    for upload, found, result in zip(images, embedded, results, strict=True):
+    answer = _answer_images(product, place, images, embedded, panel, evidence, as_json=as_json)
+    for upload, found, result in zip(images, embedded, answer["results"], strict=True):
         if explain and isinstance(found, Embedded):
             add_explanations(product, workspace, panel.asked, upload, found, result)
     return answer
@@ -85,18 +86,48 @@ def predict_now(
     That is so of a few known images and a few heads that have answered before: nothing of theirs
     waits for a file, the catalog or another request. None for all others, who must wait.
     """
-    if len(images) > NOW_IMAGES or sum(len(u.data) for u in images) > NOW_BYTES:
+    at_hand = _at_hand(product, workspace, images, heads)
+    if at_hand is None:
         return None
-    served = product.served_now(workspace)
-    panel = None if served is None else served.ask_now(heads, at_most=NOW_HEADS)
-    if served is None or panel is None:
-        return None
-    place = served.workspace
+    place, panel = at_hand
     known = product.embedder.known([u.digest for u in images], place.store)
     if known is None:
         return None
-    results = [_entry(u.filename, found) for u, found in zip(images, known, strict=True)]
-    return _answer(product, place, results, known, panel, evidence=0, as_json=False)
+    return _answer_images(product, place, images, known, panel)
+
+
+def predict_soon(
+    product: Product,
+    workspace: str,
+    images: Sequence[Upload],
+    heads: Sequence[str] | None,
+    *,
+    remember: bool,
+) -> Awaitable[Answer] | None:
+    """The same where nothing but the backbone has to be waited for: what that takes no thread for.
+
+    Images that are not known are begun here, and are computed even if nobody awaits the answer.
+    None for all others; nothing was done then.
+
+    Raises:
+        Overloaded: too much work is waiting.
+    """
+    at_hand = _at_hand(product, workspace, images, heads)
+    if at_hand is None:
+        return None
+    place, panel = at_hand
+    coming = product.embedder.embed_soon(
+        [(u.filename, u.data) for u in images],
+        place.store,
+        remember=remember,
+        digests=[u.digest for u in images],
+    )
+
+    async def answered(coming: Future[Results]) -> Answer:
+        embedded = await wrap_future(coming)
+        return _answer_images(product, place, images, embedded, panel)
+
+    return None if coming is None else answered(coming)
 
 
 def predict_digests(
@@ -125,6 +156,17 @@ def predict_digests(
     return _answer(product, place, results, good, panel, evidence, as_json=as_json)
 
 
+def _at_hand(
+    product: Product, workspace: str, images: Sequence[Upload], heads: Sequence[str] | None
+) -> tuple[Workspace, Panel] | None:
+    """The workspace, and the heads that were asked, of a small question that finds them loaded."""
+    if len(images) > NOW_IMAGES or sum(len(u.data) for u in images) > NOW_BYTES:
+        return None
+    served = product.served_now(workspace)
+    panel = None if served is None else served.ask_now(heads, at_most=NOW_HEADS)
+    return None if served is None or panel is None else (served.workspace, panel)
+
+
 def _entry(
     filename: str | None, found: Embedded | Exception, digest: str | None = None
 ) -> dict[str, Any]:
@@ -139,6 +181,21 @@ def _entry(
         "evidence": [],
         "error": problem(found) if failed and isinstance(found, Exception) else None,
     }
+
+
+def _answer_images(
+    product: Product,
+    place: Workspace,
+    images: Sequence[Upload],
+    embedded: Sequence[Embedded | ImageRejected],
+    panel: Panel,
+    evidence: int = 0,
+    *,
+    as_json: bool = False,
+) -> Answer:
+    results = [_entry(u.filename, found) for u, found in zip(images, embedded, strict=True)]
+    good = [found for found in embedded if isinstance(found, Embedded)]
+    return _answer(product, place, results, good, panel, evidence, as_json=as_json)
 
 
 def _answer(

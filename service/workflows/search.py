@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from features.embedder import Embedded
+from features.call import Embedded
 from features.selection import Selection
 from service.catalog import Labelled
 from service.errors import InvalidRequest

@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from features.embedder import Embedded, Embedder
+from features.call import Embedded
+from features.embedder import Embedder
 from features.errors import UnknownDigest
 from features.keys import Vectors
 from features.store import FeatureStore

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from embedding import PATIENCE_S, Notes, Opener, Watched, cached, images, right
 from made_up import SPACE, made
 
 from features import writer as writer_module
-from features.embedder import Embedded, Embedder
+from features.call import Embedded
+from features.embedder import Embedder
 from features.errors import (
     EngineFailed,
     ImageRejected,
@@ -170,9 +172,14 @@ def test_closing_waits_for_calls_that_are_under_way(
 def test_a_store_of_another_space_is_refused(embedder: Embedder, tmp_path: Path) -> None:
     other = replace(SPACE, layer="other")
     store = FeatureStore(str(tmp_path / "other"), tmp_path / "other-index", other)
-    with pytest.raises(SpaceMismatch) as caught:
-        embedder.embed(images(1), store)
-    assert (caught.value.expected, caught.value.found) == (other.id, SPACE.id)
+    ((_, data),) = images(1)
+    for ask in (
+        partial(embedder.embed, images(1), store),
+        partial(embedder.embed_soon, images(1), store, remember=False, digests=[digest(data)]),
+    ):
+        with pytest.raises(SpaceMismatch) as caught:
+            ask()
+        assert (caught.value.expected, caught.value.found) == (other.id, SPACE.id)
     store.close()
 
 

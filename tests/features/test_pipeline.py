@@ -10,7 +10,8 @@ import pytest
 from embedding import PATIENCE_S, Notes, Watched, cached, images, right, wait_for
 from made_up import made
 
-from features.embedder import Embedded, Embedder
+from features.call import Embedded
+from features.embedder import Embedder
 from features.errors import (
     EngineFailed,
     FeatureError,

@@ -8,7 +8,8 @@ import pytest
 from embedding import PATIENCE_S, Opener, Watched, cached, images, right, wait_for
 
 from features import writer as writer_module
-from features.embedder import Embedded, Embedder
+from features.call import Embedded
+from features.embedder import Embedder
 from features.errors import (
     EngineFailed,
     StoreUnavailable,

@@ -142,15 +142,17 @@ def cost(work: Work, http: Http, *images: bytes, **fields: Any) -> Counter[str]:
     return done
 
 
-def test_a_new_image_is_decoded_once_and_looked_at_once(http: Http, work: Work) -> None:
+def test_a_new_image_is_decoded_once_looked_at_once_and_takes_no_thread(
+    http: Http, work: Work
+) -> None:
     done = cost(work, http, GREEN)
-    assert (done["decode"], done["forward"]) == (1, 1)
-    assert (done["look-up"], done["append"]) == (1, 1)
+    assert (done["decode"], done["forward"], done["append"]) == (1, 1, 1)
+    assert (done["glance"], done["look-up"], done["thread"], done["query"]) == (2, 0, 0, 0)
 
 
 def test_an_image_sent_five_times_at_once_is_one_look(http: Http, work: Work) -> None:
     done = cost(work, http, GREEN, RED, GREEN, GREEN, GREEN, GREEN)
-    assert (done["decode"], done["forward"], done["look-up"]) == (1, 1, 1)
+    assert (done["decode"], done["forward"], done["look-up"]) == (1, 1, 0)
 
 
 def test_new_images_of_one_request_are_one_look_up_and_one_append(http: Http, work: Work) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -13,6 +13,8 @@ from keyring import Keyring
 from live_server import picture
 
 from service.http.gate import ANSWERS, Gate
+from service.names import DEFAULT_WORKSPACE
+from service.workflows import predict
 
 THREADS, WAITING = 2, 3
 
@@ -22,22 +24,34 @@ def http(home: Path) -> Iterator[Http]:
     """A service with few places."""
     few = {"answer_threads": THREADS, "ingest_threads": 1, "max_waiting_requests": WAITING}
     with opened(settings_of(home, **few)) as http:
+        assert http.predict(picture("red", 1)).status_code == 200
         yield http
 
 
-@pytest.fixture
-def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[Event]:
-    """Predictions wait in their thread until the event is set."""
+@pytest.fixture(params=["in a thread", "without one"])
+def held(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Event]:
+    """Predictions wait at their turn until the event is set."""
     let_go = Event()
-    from service.workflows import predict
+    blocking, awaiting = predict.predict_images, predict.predict_soon
 
-    real = predict.predict_images
-
-    def slow(*args: Any, **kwargs: Any) -> Any:
+    def in_a_thread(*args: Any, **kwargs: Any) -> Any:
         assert let_go.wait(30)
-        return real(*args, **kwargs)
+        return blocking(*args, **kwargs)
 
-    monkeypatch.setattr(predict, "predict_images", slow)
+    async def without(coming: Awaitable[Any]) -> Any:
+        while not let_go.is_set():  # noqa: ASYNC110  threads set it, too
+            await asyncio.sleep(0.01)
+        return await coming
+
+    def soon(*args: Any, **kwargs: Any) -> Any:
+        if request.param == "in a thread":
+            return None
+        coming = awaiting(*args, **kwargs)
+        assert coming is not None, "its heads have answered, and its store is read"
+        return without(coming)
+
+    monkeypatch.setattr(predict, "predict_images", in_a_thread)
+    monkeypatch.setattr(predict, "predict_soon", soon)
     yield let_go
     let_go.set()
 
@@ -97,6 +111,7 @@ def test_who_has_no_key_does_not_learn_that_the_server_is_busy(
 ) -> None:
     keyring = Keyring(http)
     key = {"Authorization": f"Bearer {keyring.key('predict')}"}
+    http.product.served(DEFAULT_WORKSPACE).ask(None)  # the catalog has changed
 
     async def run() -> tuple[Any, Any]:
         known = [(method, url, {**o, "headers": key}) for method, url, o in map(asking, range(5))]

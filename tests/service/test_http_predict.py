@@ -1,5 +1,8 @@
 """POST /v1/predict: one look at each image, every head's answer, each trouble in its own place."""
 
+import asyncio
+from contextlib import suppress
+from threading import Event
 from typing import Any
 
 import pytest
@@ -8,8 +11,10 @@ from live_server import picture
 
 from features import writer
 from features.errors import Overloaded
-from features.keys import digest
+from features.keys import UInt8, Vectors, digest
+from features.testing import ToyBackbone
 from service.schemas import PredictAnswer
+from service.workflows import predict
 
 RED, GREEN = picture("red", 100), picture("green", 101)
 BAD = b"no image"
@@ -268,6 +273,48 @@ def test_requests_at_the_same_time_share_one_look(http: Http) -> None:
     assert http.count("penultimate_forward_images_total") == start + 1
 
 
+def test_an_answer_is_the_same_with_and_without_a_thread(
+    http: Http, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert http.predict(RED).status_code == 200  # from here on nothing has to be loaded
+    without = http.predict(GREEN, BAD, GREEN, heads=["colour", "nobody"], remember="false")
+    monkeypatch.setattr(predict, "predict_soon", lambda *_, **__: None)
+    within = http.predict(GREEN, BAD, GREEN, heads=["colour", "nobody"], remember="false")
+    assert without.status_code == within.status_code == 200
+    assert without.json() == within.json()
+
+
+def test_what_was_begun_is_not_begun_again_though_its_client_has_gone(
+    http: Http, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert http.predict(RED).status_code == 200
+    let_go, entered, run = Event(), Event(), ToyBackbone.run
+
+    def held(self: ToyBackbone, pixels: UInt8) -> Vectors:
+        entered.set()
+        assert let_go.wait(20)
+        return run(self, pixels)
+
+    monkeypatch.setattr(ToyBackbone, "run", held)
+
+    async def leave() -> None:
+        asked = asyncio.create_task(
+            http._send("POST", "/v1/predict", {"files": files(GREEN)}), name="leaving"
+        )
+        while not entered.is_set():  # noqa: ASYNC110  a thread sets it
+            await asyncio.sleep(0.01)
+        asked.cancel()
+        with suppress(asyncio.CancelledError):
+            await asked
+        let_go.set()
+
+    before = http.count("penultimate_forward_images_total")
+    asyncio.run(leave())
+    (answer,) = http.predict(GREEN).json()["results"]
+    assert answer["predictions"]
+    assert http.count("penultimate_forward_images_total") == before + 1
+
+
 def test_a_deleted_head_is_gone_at_the_next_request_and_its_neighbour_stays(http: Http) -> None:
     before = http.predict(RED).json()["results"][0]["predictions"]
     http.delete("/v1/heads/colour")
@@ -275,13 +322,15 @@ def test_a_deleted_head_is_gone_at_the_next_request_and_its_neighbour_stays(http
     assert after == [p for p in before if p["head"] != "colour"]
 
 
+@pytest.mark.parametrize("evidence", ["0", "1"])
 def test_when_too_much_is_waiting_the_answer_says_when_to_come_back(
-    http: Http, monkeypatch: pytest.MonkeyPatch
+    http: Http, monkeypatch: pytest.MonkeyPatch, evidence: str
 ) -> None:
     def full(*_: object, **__: object) -> None:
         raise Overloaded(2.4)  # the queue itself has tests of its own
 
-    monkeypatch.setattr(http.product.embedder, "embed", full)
-    answer = http.predict(RED)
+    assert http.predict(RED).status_code == 200  # from here on nothing has to be loaded
+    monkeypatch.setattr(http.product.embedder._pipeline, "submit", full)
+    answer = http.predict(GREEN, evidence=evidence)
     refused(answer, 503, "overloaded")
     assert answer.headers["retry-after"] == "2"

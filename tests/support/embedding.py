@@ -9,7 +9,7 @@ from contextvars import Context
 import numpy as np
 from made_up import SPACE, picture
 
-from features.embedder import Embedded
+from features.call import Embedded
 from features.errors import ImageRejected
 from features.images import decode
 from features.keys import UInt8, Vectors, digest
