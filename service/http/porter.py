@@ -20,6 +20,7 @@ from service.http.edge import announced_bytes, id_of, marked, most_bytes, refusa
 from service.http.gate import ANSWERS, Gates
 from service.http.guard import caller
 from service.http.intake import LimitedProtocol
+from service.http.joined import Joined
 from service.metrics import PrometheusMetrics
 
 if TYPE_CHECKING:
@@ -105,8 +106,10 @@ class Turning(Protocol):
 class PorterProtocol(LimitedProtocol):
     """Uvicorn's protocol, but for requests that its application turns away: they make no task.
 
-    It overrides a method that uvicorn does not publish. Where that is not called any more, nothing
-    is turned away here, and all requests go the usual way.
+    The head of any other answer leaves with its body.
+
+    It overrides a method that uvicorn does not publish. Where that is not called any more, all
+    requests go the usual way.
     """
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: "ASGI3Application") -> None:
@@ -115,6 +118,7 @@ class PorterProtocol(LimitedProtocol):
         is_plain = cycle.keep_alive and not self.pipeline and not self.flow.write_paused
         said = turning.turn_away(cycle.scope) if is_plain else None  # type: ignore[arg-type]
         if said is None:
+            cycle.transport = Joined(self.transport, self.loop)  # type: ignore[assignment]  # enough of one
             super()._start_asgi_task(cycle, app)
             return
         status, raw = said

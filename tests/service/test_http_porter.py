@@ -280,6 +280,8 @@ class Turned:
         length = str(len(body)).encode()
         headers = [(b"content-length", length)]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
+        if scope["path"] == "/slow":
+            await asyncio.sleep(0.3)
         await send({"type": "http.response.body", "body": body})
 
 
@@ -329,6 +331,36 @@ def test_a_connection_that_was_refused_is_as_good_as_before(
         connection.sendall(post("/let-in", b"y" * size))
         assert read_answers(connection, 1) == [(200, b"y" * size)]
     assert turned.reached == ["/let-in"] * 4
+
+
+def test_an_answer_is_one_packet_but_a_head_does_not_wait_for_a_slow_body(turned: Turned) -> None:
+    packets = list[bytes]()
+
+    class Recorder:
+        def __init__(self, transport: Any) -> None:
+            self._transport = transport
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._transport, name)
+
+        def write(self, data: bytes) -> None:
+            packets.append(data)
+            self._transport.write(data)
+
+    class Recorded(PorterProtocol):
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(Recorder(transport))  # type: ignore[arg-type]
+
+    with (
+        speaking(turned, Recorded, keep_alive_s=1) as port,
+        socket.create_connection(("127.0.0.1", port), timeout=10) as connection,
+    ):
+        for path in ("/let-in", "/slow"):
+            connection.sendall(post(path, b"body"))
+            assert read_answers(connection, 1) == [(200, b"body")]
+    whole, head, body = packets
+    assert whole == head + body
+    assert body == b"body"
 
 
 def test_answers_come_in_the_order_of_the_questions(
