@@ -91,6 +91,8 @@ class Pipeline:
         self._ahead = 0
         """Images that are being decoded, or are decoded and wait for the backbone."""
         self._unfinished = 0
+        self._given = 0
+        """Images that the backbone has been given so far."""
         self._seconds_per_image, self._last_s = 0.02, 0.0
         self._closed = False
         lock = Lock()
@@ -179,11 +181,14 @@ class Pipeline:
         while self._may_begin():
             taken = deque[_Job]()
             failure: Exception = EngineFailed("it gave no vectors")
+            given_before = self._given
             try:
                 for vectors in self._engine.stream(partial(self._take, taken), self._alone):
                     self._answer(taken, vectors)
             except Exception as error:  # noqa: BLE001  a thread that died would leave all waiting
                 failure = error
+            if self._given == given_before:
+                self._take(taken)  # else the backbone would be asked again, and nobody answered
             self._account(len(taken))
             for job in taken:
                 job.answer.set_exception(_engine_failed(failure))
@@ -203,6 +208,7 @@ class Pipeline:
             if not self._decoded or len(taken) == self._max_batch:
                 return None
             self._ahead -= 1
+            self._given += 1
             self._wake_decoder()
             job = self._decoded.popleft()
         job.since = perf_counter()

@@ -166,6 +166,25 @@ def test_an_engine_that_gives_vectors_of_nothing_or_of_too_many_has_failed(
     assert right(embedder.embed(images(1), None), images(1))
 
 
+@pytest.mark.parametrize("failure", [RuntimeError("no device"), None])
+def test_an_engine_that_takes_no_image_has_failed(
+    embedder: Embedder,
+    store: FeatureStore,
+    monkeypatch: pytest.MonkeyPatch,
+    failure: Exception | None,
+) -> None:
+    def stream(self: Watched, take: Take, alone: Alone) -> Iterator[Vectors]:
+        if failure is not None:
+            raise failure
+        return iter(())
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Watched, "stream", stream)
+        with pytest.raises(EngineFailed, match="no device" if failure else "no vectors"):
+            embedder.embed(images(1, 2, 3), store)
+    assert right(embedder.embed(images(1, 2, 3), store), images(1, 2, 3))
+
+
 def test_an_image_is_alone_where_no_other_waits_or_is_being_decoded(
     embedder: Embedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
