@@ -1,6 +1,7 @@
 """What is sent back: JSON, and problems for every kind of refusal. Knows no routes."""
 
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
@@ -10,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match
 
 from classifiers.errors import ClassifierError
 from features.errors import FeatureError
@@ -21,6 +23,9 @@ from service.problems import problem, retry_after_s
 
 Noting = Callable[[Request, Exception], BackgroundTask | None]
 """What is to be done about a refusal once it is sent."""
+
+METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
+"""What a route may have; HEAD is no route's."""
 
 REFUSED = (FeatureError, ClassifierError, ServiceError)
 """Errors of the product: each is a problem in words."""
@@ -101,5 +106,16 @@ async def _refuse_http(request: Request, error: Exception) -> Response:
         "code": title.lower().replace(" ", "_"),
         "hint": "The page /docs lists every route.",
     }
-    headers = getattr(error, "headers", None)
+    refuses_method = status == HTTPStatus.METHOD_NOT_ALLOWED
+    headers = {"Allow": _allowed(request)} if refuses_method else getattr(error, "headers", None)
     return Response(orjson.dumps(body), status, headers, media_type=PROBLEM_JSON)
+
+
+def _allowed(request: Request) -> str:
+    """The methods that a path has: the framework names those of the first route that is not it."""
+    routes: list[BaseRoute] = request.app.routes
+    return ", ".join(
+        method
+        for method in METHODS
+        if any(r.matches({**request.scope, "method": method})[0] is Match.FULL for r in routes)
+    )

@@ -113,6 +113,23 @@ def test_a_route_that_is_not_there_is_a_problem_too(
     refused(answer, status, code)
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PATCH", "/v1/heads", "GET, POST"),
+        ("PUT", "/v1/heads/colour", "DELETE, GET"),
+        ("DELETE", "/v1/spaces", "GET"),
+        ("GET", "/v1/predict", "POST"),
+    ],
+)
+def test_every_method_of_a_path_is_named_where_another_was_used(
+    shared_http: Http, method: str, path: str, allowed: str
+) -> None:
+    answer = shared_http.request(method, path)
+    refused(answer, 405, "method_not_allowed")
+    assert answer.headers["allow"] == allowed
+
+
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Http]:
     home = tmp_path_factory.mktemp("small") / "home"
