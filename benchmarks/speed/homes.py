@@ -6,6 +6,7 @@ image, and says something else: to a processor it is another head.
 """
 
 import hashlib
+import logging
 import re
 import shutil
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import structlog
 
 from benchmarks.speed import vectors as of_views
 from classifiers.head import Head
@@ -166,6 +168,9 @@ class Making:
 
     def __init__(self, cache: str) -> None:
         self._engines = engines(Path(cache))
+        # A line of the audit for each of a thousand heads would bury what is measured.
+        above = structlog.make_filtering_bound_logger(logging.WARNING)
+        structlog.configure(wrapper_class=above)
 
     def __call__(self, what: str, **told: Any) -> Any:  # noqa: ANN401  any JSON
         """Makes what is asked for."""
