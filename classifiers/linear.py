@@ -7,14 +7,14 @@ lie), where Newton's method needs a handful of small systems; each strength star
 one ended. Hastie, Tibshirani and Friedman, "The elements of statistical learning", 18.3.5.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 Float64 = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 MAX_RANK = 256
 """Directions kept: those beyond them carried nothing on any set that was tried."""
@@ -25,6 +25,12 @@ _SETTLED = 1e-5
 _ARMIJO = 1e-4
 _SHORTEST_STEP = 1e-3
 _INTERCEPT_PENALTY = 1e-6
+
+_ROWS_PER_COLUMN = 1.5
+"""With fewer, a step is cheaper in a system of rows."""
+
+_Solve = Callable[[Float64, Float64], Float64]
+"""A step, from the curvature at each row and what it must add up to."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,83 +63,51 @@ def reduce_columns(A: Float64) -> Reduced:
     return Reduced(A @ axes, axes)
 
 
-def fit_path(
-    Z: Float64, target: Float64, strengths: Sequence[float], weights: Float64, *, squared: bool
+def fit_paths(
+    Z: Float64, targets: Float64, strengths: Sequence[float], weights: Float64, *, squared: bool
 ) -> Float64:
-    """Fit one regression for each strength.
+    """Fit one regression for each target and strength.
 
     Args:
         Z: float64 (n_rows, rank).
-        target: float64 (n_rows,), 0 or 1; any number where the loss is squared.
+        targets: float64 (n_rows, n_outputs), 0 or 1; any number where the loss is squared.
         strengths: C, ascending: the larger, the less it is held back.
         weights: float64 (n_rows,).
         squared: least squares (ridge); otherwise the logistic loss.
 
     Returns:
-        float64 (n_strengths, rank + 1), the intercept last.
+        float64 (n_outputs, n_strengths, rank + 1), the intercept last.
     """
     A = np.concatenate([Z, np.ones((len(Z), 1))], axis=1)
-    beta = np.zeros(A.shape[1])
-    path = []
-    for strength in strengths:
-        if squared:
-            beta = _ridge(A, target, strength, weights)
-        else:
-            beta = _newton(A, target, strength, beta, weights)
-        path.append(beta)
-    return np.array(path)
+    solvers = _solvers(Z, A, strengths)
+    paths = np.zeros((targets.shape[1], len(strengths), A.shape[1]))
+    for path, t in zip(paths, targets.T, strict=True):
+        beta = np.zeros(A.shape[1])
+        for at, (penalty, solve) in enumerate(solvers):
+            if squared:
+                beta = solve(weights, A.T @ (weights * t))
+            else:
+                beta = _newton(A, t, penalty, solve, beta, weights)
+            path[at] = beta
+    return paths
 
 
-def fit_few(
-    Z: Float64,
-    rows: IntArray,
-    targets: Float64,
-    strength: float,
-    w: Float64,
-    *,
-    squared: bool = False,
+def _solvers(Z: Float64, A: Float64, strengths: Sequence[float]) -> list[tuple[Float64, _Solve]]:
+    """Of each strength, its penalty and what solves for a step, by columns or by rows."""
+    penalties = [np.append(np.full(Z.shape[1], 1 / C), _INTERCEPT_PENALTY) for C in strengths]
+    if len(A) > _ROWS_PER_COLUMN * A.shape[1]:
+        return [(penalty, partial(_solved_by_columns, A, penalty)) for penalty in penalties]
+    inner = Z @ Z.T
+    weighted = [C * inner + 1 / _INTERCEPT_PENALTY for C in strengths]
+    return [
+        (penalty, partial(_solved_by_rows, A, penalty, K))
+        for penalty, K in zip(penalties, weighted, strict=True)
+    ]
+
+
+def _newton(
+    A: Float64, t: Float64, penalty: Float64, solve: _Solve, start: Float64, w: Float64
 ) -> Float64:
-    """Fit one regression for each target on some rows, the cheaper the fewer there are.
-
-    Args:
-        Z: float64 (n_rows, rank).
-        rows: int64 (n_few,), those to fit on.
-        targets: float64 (n_rows, n_outputs), 0 or 1; any number where the loss is squared.
-        strength: C.
-        w: float64 (n_rows,), weights.
-        squared: as in `fit_path`.
-
-    Returns:
-        float64 (n_outputs, rank + 1), the intercept last.
-    """
-    if 2 * len(rows) > Z.shape[1]:
-        return np.stack(
-            [fit_path(Z[rows], t, [strength], w[rows], squared=squared)[0] for t in targets[rows].T]
-        )
-    # The penalty keeps coefficients in the span of the rows: that is all that need be searched.
-    own = reduce_columns(Z[rows])
-    betas = np.stack(
-        [fit_path(own.rows, t, [strength], w[rows], squared=squared)[0] for t in targets[rows].T]
-    )
-    return np.concatenate([betas[:, :-1] @ own.back.T, betas[:, -1:]], axis=1)
-
-
-def _penalty(n_columns: int, strength: float) -> Float64:
-    penalty = np.full(n_columns, 1 / strength)
-    penalty[-1] = _INTERCEPT_PENALTY
-    return penalty
-
-
-def _ridge(A: Float64, t: Float64, strength: float, w: Float64) -> Float64:
-    hessian = (A.T * w) @ A
-    hessian[np.diag_indices(A.shape[1])] += _penalty(A.shape[1], strength)
-    return _solved(hessian, A.T @ (w * t))
-
-
-def _newton(A: Float64, t: Float64, strength: float, start: Float64, w: Float64) -> Float64:
-    penalty = _penalty(A.shape[1], strength)
-    diagonal = np.diag_indices(A.shape[1])
-
     def loss(beta: Float64, z: Float64) -> float:
         return float((w * (np.logaddexp(0, z) - t * z)).sum() + 0.5 * (penalty * beta**2).sum())
 
@@ -142,9 +116,7 @@ def _newton(A: Float64, t: Float64, strength: float, start: Float64, w: Float64)
     for _ in range(_MOST_STEPS):
         p = 1 / (1 + np.exp(-z))
         gradient = A.T @ (w * (p - t)) + penalty * beta
-        hessian = (A.T * (w * p * (1 - p))) @ A
-        hessian[diagonal] += penalty
-        step = _solved(hessian, -gradient)
+        step = solve(w * p * (1 - p), -gradient)
         length, slope, move = 1.0, float(gradient @ step), A @ step
         found = loss(beta + step, z + move)
         while found > value + _ARMIJO * length * slope and length > _SHORTEST_STEP:
@@ -156,7 +128,29 @@ def _newton(A: Float64, t: Float64, strength: float, start: Float64, w: Float64)
     return beta
 
 
-def _solved(positive: Float64, target: Float64) -> Float64:
-    from scipy.linalg import solve  # late: 0.07 s, and nobody who only answers needs it
+def _solved_by_columns(
+    A: Float64, penalty: Float64, curvature: Float64, target: Float64
+) -> Float64:
+    """Solve (A' diag(curvature) A + diag(penalty)) x = target."""
+    scaled = np.sqrt(curvature)[:, None] * A
+    hessian = scaled.T @ scaled
+    hessian[np.diag_indices(len(hessian))] += penalty
+    return _solved(hessian, target)
 
-    return np.asarray(solve(positive, target, assume_a="pos", check_finite=False))
+
+def _solved_by_rows(
+    A: Float64, penalty: Float64, K: Float64, curvature: Float64, target: Float64
+) -> Float64:
+    """Solve the same with a system of as many unknowns as rows (Woodbury); K: A P^-1 A'."""
+    root = np.sqrt(curvature)
+    system = root[:, None] * K * root
+    system[np.diag_indices(len(system))] += 1
+    x = target / penalty
+    return x - (A.T @ (root * _solved(system, root * (A @ x)))) / penalty
+
+
+def _solved(positive: Float64, target: Float64) -> Float64:
+    from scipy.linalg import cho_factor, cho_solve  # late: 0.07 s, and only learning needs it
+
+    factor = cho_factor(positive, lower=True, overwrite_a=True, check_finite=False)
+    return np.asarray(cho_solve(factor, target, check_finite=False))

@@ -25,7 +25,7 @@ import numpy.typing as npt
 from classifiers import boosting
 from classifiers.blocks import Block
 from classifiers.examples import Examples
-from classifiers.linear import fit_few, fit_path
+from classifiers.linear import fit_paths
 from classifiers.novelty import unit_rows
 from classifiers.parallel import Tick
 from classifiers.parts import STAGES, Part, linear_parts
@@ -197,19 +197,17 @@ class Mixture:
         found: Float64 = np.zeros((len(held_out), self.targets.shape[1]))
         for share in choice.shares:
             if share.part != TREES:
-                Z, strength = self._parts[share.part].reduced.rows, self._strengths[share.strength]
-                given = (learnt, self.targets, strength, self.weights)
-                beta = fit_few(Z, *given, squared=self.question.is_number)
-                found += share.factor * (Z[held_out] @ beta[:, :-1].T + beta[:, -1])
+                part = self._parts[share.part]
+                beta = self._paths(part, learnt, [self._strengths[share.strength]])[:, 0]
+                rows = part.reduced.rows[held_out]
+                found += share.factor * (rows @ beta[:, :-1].T + beta[:, -1])
         return found
 
     def _paths(self, part: Part, rows: IntArray, strengths: Sequence[float]) -> Float64:
         """Coefficients: float64 (n_outputs, n_strengths, rank + 1)."""
         Z, weights = part.reduced.rows[rows], self.weights[rows]
         squared = self.question.is_number
-        return np.stack(
-            [fit_path(Z, t, strengths, weights, squared=squared) for t in self.targets[rows].T]
-        )
+        return fit_paths(Z, self.targets[rows], strengths, weights, squared=squared)
 
     def _boosted(self, rows: IntArray, tick: Tick) -> boosting.Boosted:
         given = (self.targets, self.weights, self.question, self._recipe)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from classifiers.linear import MAX_RANK, fit_few, fit_path, reduce_columns
+from classifiers.linear import MAX_RANK, fit_paths, reduce_columns
 
 STRENGTHS = (0.1, 1.0, 10.0)
 
@@ -22,7 +22,7 @@ def test_coefficients_are_those_of_scikit_learn(n: int, d: int) -> None:
     A, t = data(n, d)
     weights = np.where(t == 1, 2.0, 0.7)
     reduced = reduce_columns(A)
-    path = fit_path(reduced.rows, t, STRENGTHS, weights, squared=False)
+    (path,) = fit_paths(reduced.rows, t[:, None], STRENGTHS, weights, squared=False)
     for strength, beta in zip(STRENGTHS, path, strict=True):
         oracle = LogisticRegression(C=strength, max_iter=10_000, tol=1e-10)
         oracle.fit(A, t, sample_weight=weights)
@@ -35,7 +35,7 @@ def test_numbers_are_fitted_as_scikit_learns_ridge_does(n: int, d: int) -> None:
     A, t = data(n, d)
     values, weights = 3 * t + A[:, 0], np.where(t == 1, 2.0, 0.7)
     reduced = reduce_columns(A)
-    path = fit_path(reduced.rows, values, STRENGTHS, weights, squared=True)
+    (path,) = fit_paths(reduced.rows, values[:, None], STRENGTHS, weights, squared=True)
     for strength, beta in zip(STRENGTHS, path, strict=True):
         oracle = Ridge(alpha=1 / strength).fit(A, values, sample_weight=weights)
         ours = A @ (reduced.back @ beta[:-1]) + beta[-1]
@@ -57,23 +57,31 @@ def test_many_rows_keep_the_largest_directions() -> None:
 
 def test_columns_that_say_nothing_leave_the_intercept() -> None:
     nothing = reduce_columns(np.zeros((10, 5))).rows
-    path = fit_path(nothing, np.arange(10) % 2 * 1.0, [1.0], np.ones(10), squared=False)
-    assert path.shape == (1, 1)
-    assert path[0, 0] == pytest.approx(0.0, abs=1e-6)
+    targets = np.arange(10)[:, None] % 2 * 1.0
+    paths = fit_paths(nothing, targets, [1.0], np.ones(10), squared=False)
+    assert paths.shape == (1, 1, 1)
+    assert paths[0, 0, 0] == pytest.approx(0.0, abs=1e-6)
 
 
-@pytest.mark.parametrize("few", [12, 100])
 @pytest.mark.parametrize("squared", [False, True])
-def test_fewer_rows_are_fitted_in_their_own_span_with_the_same_result(
-    few: int, *, squared: bool
+@pytest.mark.parametrize("n", [20, 60])
+def test_rows_that_stand_there_often_at_a_part_of_their_weight_change_nothing(
+    n: int, *, squared: bool
 ) -> None:
-    A, t = data(120, 400)
-    Z = reduce_columns(A).rows
-    rows = np.random.default_rng(0).permutation(120)[:few]
-    targets, weights = np.stack([t, 1 - t], axis=1), np.where(t == 1, 1.5, 0.8)
-    found = fit_few(Z, rows, targets, 3.0, weights, squared=squared)
-    expected = [
-        fit_path(Z[rows], each[rows], [3.0], weights[rows], squared=squared)[0]
-        for each in targets.T
-    ]
-    assert found == pytest.approx(np.array(expected), abs=1e-3)
+    """Few rows are solved for by rows, many by columns."""
+    A, t = data(n, 400)
+    Z, weights = reduce_columns(A).rows, np.where(t == 1, 1.5, 0.8)
+    targets = np.stack([t, 1 - t + squared * A[:, 0]], axis=1)
+    once = fit_paths(Z, targets, STRENGTHS, weights, squared=squared)
+    often = (np.tile(Z, (4, 1)), np.tile(targets, (4, 1)), STRENGTHS, np.tile(weights / 4, 4))
+    assert once == pytest.approx(fit_paths(*often, squared=squared), abs=1e-7)
+
+
+def test_outputs_are_fitted_each_for_itself() -> None:
+    A, t = data(30, 100)
+    Z, weights = reduce_columns(A).rows, np.ones(30)
+    targets = np.stack([t, np.roll(t, 1)], axis=1)
+    together = fit_paths(Z, targets, STRENGTHS, weights, squared=False)
+    for found, alone in zip(together, targets.T, strict=True):
+        (expected,) = fit_paths(Z, alone[:, None], STRENGTHS, weights, squared=False)
+        assert found == pytest.approx(expected, abs=1e-12)
