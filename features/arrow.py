@@ -1,10 +1,16 @@
-"""Vectors as an Arrow stream, for readers that want columns. Knows nothing of stores or HTTP."""
+"""Arrow where others speak it: vectors as a stream, pixels of a picture without a copy.
+
+Knows nothing of stores or HTTP.
+"""
 
 from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+from PIL import Image
 
-from features.keys import EmbeddingSpace, Float32
+from features.keys import EmbeddingSpace, Float32, UInt8
 
 MEDIA_TYPE = "application/vnd.apache.arrow.stream"
 
@@ -28,3 +34,22 @@ def to_stream(space: EmbeddingSpace, digests: Sequence[str], embeddings: Float32
     with pa.ipc.new_stream(sink, schema) as writer:
         writer.write_batch(pa.record_batch(columns, schema=schema))
     return bytes(sink.getvalue())
+
+
+def pixels_of(image: Image.Image) -> npt.NDArray[np.uint32] | UInt8 | None:
+    """Return the pixels as they lie in memory, read-only; None if they lie in several pieces.
+
+    Args:
+        image: RGB or L.
+
+    Returns:
+        Of RGB, uint32 (height, width), red in the lowest byte, then green and blue; of L, uint8
+        (height, width).
+    """
+    try:
+        levels = pa.array(image)
+    except ValueError:
+        return None
+    if image.mode == "L":
+        return np.asarray(levels).reshape(image.height, image.width)
+    return np.asarray(levels.flatten()).view("<u4").reshape(image.height, image.width)

@@ -27,6 +27,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from features.errors import ImageRejected
 from features.keys import Preprocessing, UInt8
+from features.resizing import resize
 
 DECODE_RULE = "pillow-draft-v1"
 """The one rule this file implements, as `Preprocessing.decode` names it."""
@@ -80,16 +81,16 @@ _ENDED_EARLY = re.compile("truncated|unpack|index out of range|no more images", 
 _OTHER_KIND = re.compile("unknown pixel mode|unsupported|cannot handle", re.IGNORECASE)
 """How Pillow's readers say that bytes are missing, or that a file is sound but not for them."""
 
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+_TURNS: dict[int, Callable[[UInt8], UInt8]] = {
+    2: np.fliplr,
+    3: lambda pixels: np.rot90(pixels, 2),
+    4: np.flipud,
+    5: lambda pixels: pixels.swapaxes(0, 1),
+    6: lambda pixels: np.rot90(pixels, -1),
+    7: lambda pixels: np.rot90(pixels, 2).swapaxes(0, 1),
+    8: np.rot90,
 }
-"""EXIF orientation to the transposition that sets the picture upright."""
+"""EXIF orientation to what sets the picture upright."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +125,8 @@ def decode(
         source = _open(data, limits)
         image, width, height = _load(source, math.ceil(size / preprocessing.crop))
         left, top, side = preprocessing.square(width, height)
-        square = image.resize((size, size), resample, (left, top, left + side, top + side))
-        return np.asarray(_upright_rgb(square, source))
+        square = resize(image, (size, size), resample, (left, top, left + side, top + side))
+        return _upright(square, source)
 
 
 def upright_size(data: bytes, limits: Limits = Limits()) -> tuple[int, int]:
@@ -146,11 +147,12 @@ def thumbnail(data: bytes, side: int, limits: Limits = Limits()) -> bytes:
     with _rejecting(data, None):
         source = _open(data, limits)
         scale = min(1.0, side / max(source.size))
-        size = [max(1, round(length * scale)) for length in source.size]
-        image, width, height = _load(source, min(size))
-        small = image.resize(size, Image.Resampling.BICUBIC, (0, 0, width, height))
+        across, down = (max(1, round(length * scale)) for length in source.size)
+        image, width, height = _load(source, min(across, down))
+        box = (0, 0, width, height)
+        small = resize(image, (across, down), Image.Resampling.BICUBIC, box)
         # Made from bare pixels: Pillow carries comments and profiles along with an image.
-        bare = Image.fromarray(np.asarray(_upright_rgb(small, source)))
+        bare = Image.fromarray(_upright(small, source))
         bare.save(out := BytesIO(), "JPEG", quality=85)
         return out.getvalue()
 
@@ -240,16 +242,15 @@ def _spread(source: ImageFile) -> Image.Image:
     return Image.fromarray(spread)
 
 
-def _upright_rgb(image: Image.Image, source: ImageFile) -> Image.Image:
-    """Turn `image` as the EXIF data of its source says, and make it RGB.
+def _upright(pixels: UInt8, source: ImageFile) -> UInt8:
+    """Turn pixels as the EXIF data of their source says, and make them read-only.
 
     Turning comes last because it is cheapest there, and a centred square allows it.
     """
-    if image.mode == "F":
-        # Pillow cuts the fraction off, which darkens by half a level; round instead.
-        image = Image.fromarray(np.asarray(image).round().clip(0, 255).astype(np.uint8))
     turn = _TURNS.get(_orientation(source))
-    return (image if turn is None else image.transpose(turn)).convert("RGB")
+    upright = np.ascontiguousarray(pixels if turn is None else turn(pixels))
+    upright.flags.writeable = False
+    return upright
 
 
 def _orientation(source: ImageFile) -> int:

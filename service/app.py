@@ -116,6 +116,7 @@ class Penultimate:
         os.umask(PRIVATE)
 
         from classifiers import kernels
+        from features import resizing
         from service.http import create_app, entry
         from service.http.porter import Porter
         from service.logs import configure_logs
@@ -138,6 +139,7 @@ class Penultimate:
             log.warning("no key yet: requests of this machine alone are answered")
         # Before any request is let in: the first must not wait for a compiler.
         self.product.engine.warm()
+        resizing.load()
         kernels.load()
         self.supervisor = Supervisor(settings, self.product.catalog)
         self.supervisor.start()

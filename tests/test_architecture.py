@@ -37,7 +37,7 @@ HEAVY = {
         "features/arrow.py",
     },
     "lightgbm": {"classifiers/boosting.py"},
-    "numba": {"classifiers/kernels/*"},
+    "numba": {"classifiers/kernels/*", "features/kernels/*"},
     "sqlalchemy": {"service/catalog/*", "service/migrations/*"},
     "alembic": {"service/catalog/database.py", "service/migrations/*"},
     "bentoml": {"service/app.py"},

@@ -1,0 +1,4 @@
+"""The compiled loops: all that this package has of numba.
+
+Whoever calls one imports it where it is called: numba takes a third of a second to load.
+"""
