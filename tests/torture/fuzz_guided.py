@@ -28,8 +28,11 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "support"), str(HERE.parents[1])]
 WATCHED = ["features", "classifiers", "service", "python_multipart", "zipfile", "tarfile"]
 """Packages whose branches guide the inputs."""
 
-KERNELS = HERE.parents[1] / "classifiers" / "kernels"
-COMPILED = [f"classifiers.kernels.{file.stem}" for file in KERNELS.glob("*.py")]
+COMPILED = [
+    f"{package}.kernels.{file.stem}"
+    for package in ("features", "classifiers")
+    for file in (HERE.parents[1] / package / "kernels").glob("*.py")
+]
 """Modules that numba compiles: they cannot be watched."""
 
 READERS = ("card", "model text", "archive", "image", "multipart form")
