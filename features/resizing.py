@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from features.arrow import pixels_of
 from features.keys import UInt8
 
 Box = tuple[float, float, float, float]
@@ -74,6 +73,8 @@ def load() -> Loop | None:
 
 def _by_loop(loop: Loop, image: Image.Image, size: tuple[int, int], box: Box) -> UInt8 | None:
     """None if the picture is too large to be seen in one piece."""
+    from features.arrow import pixels_of  # late: it loads Arrow
+
     pixels = pixels_of(image)
     if pixels is None:
         return None
