@@ -8,7 +8,7 @@ import pytest
 
 import features
 
-HEAVY = ("torch", "openvino", "faiss", "deltalake", "pyarrow")
+HEAVY = ("torch", "openvino", "faiss", "deltalake", "pyarrow", "numba")
 
 
 @pytest.mark.parametrize("name", features.__all__)
