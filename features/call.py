@@ -77,6 +77,10 @@ class Call:
         """Have `then` called once, when nothing is under way any more, by who computes the last."""
         _after(iter(self.underway.values()), then)
 
+    def forget(self) -> None:
+        """Let go of what was under way, once it is done: it keeps what it has called."""
+        self.underway, self.brought = {}, {}
+
     def wait(self) -> Outcome:
         """Return what became of all that is under way, once nothing is any more."""
         outcome = Outcome({}, {}, None)
@@ -104,11 +108,11 @@ class Call:
 
 
 def _after(futures: Iterator[Future[Row]], then: Callable[[], None]) -> None:
-    following = next(futures, None)
-    if following is None:
-        then()
-    else:
-        following.add_done_callback(lambda _: _after(futures, then))
+    for future in futures:
+        if not future.done():
+            future.add_done_callback(lambda _: _after(futures, then))
+            return
+    then()
 
 
 def _renamed(error: ImageRejected, filename: str | None) -> ImageRejected:

@@ -124,10 +124,12 @@ class Embedder:
 
         def end() -> None:
             try:
-                results.set_result(self._end(call, store, "later" if remember else "no"))
+                remembering: Remember = "later" if remember else "no"
+                results.set_result(self._end(call, store, remembering, patient=False))
             except Exception as error:  # noqa: BLE001  it is raised where the results are asked for
                 results.set_exception(error)
             finally:
+                call.forget()
                 leave()
 
         call.when_done(end)
@@ -241,12 +243,22 @@ class Embedder:
         self._underway.update(((store, key), future) for key, future in mine.items())
         call.underway, call.brought = {**others, **mine}, mine
 
-    def _end(self, call: Call, store: "FeatureStore | None", remember: Remember) -> Results:
-        """Wait for what is under way, have it remembered, and put the answer together."""
+    def _end(
+        self,
+        call: Call,
+        store: "FeatureStore | None",
+        remember: Remember,
+        *,
+        patient: bool = True,
+    ) -> Results:
+        """Wait for what is under way, have it remembered, and put the answer together.
+
+        Who is not patient may be the thread that all others wait for, and is not held up.
+        """
         try:
             computed, rejected, failure = call.wait()
             if store is not None and remember == "later":
-                self._writer.add(store, computed)
+                self._writer.add(store, computed, patient=patient)
             elif store is not None and remember == "now":
                 # Also what another call has left to be stored later.
                 stored = self._store(computed | call.pending, store)

@@ -19,7 +19,7 @@ LINGER_S = 1.0
 20 ms whatever it holds: four a second took a tenth of what two cores can answer."""
 
 MOST_PENDING = 4096
-"""Vectors that may wait; whoever brings more is held up until there is room."""
+"""Vectors that may wait; whoever brings more is held up until there is room, if they can be."""
 
 _APPEND = 1024
 """Vectors from which on an append is not put off."""
@@ -61,12 +61,19 @@ class Writer:
         """Say whether who brings more is held up. Hold the lock."""
         return self._count() >= MOST_PENDING
 
-    def add(self, store: Store, rows: Mapping[str, Row]) -> None:
-        """Take vectors to be stored soon; what waits already stays as it is."""
+    def add(self, store: Store, rows: Mapping[str, Row], *, patient: bool = True) -> None:
+        """Take vectors to be stored soon; what waits already stays as it is.
+
+        Args:
+            store: whose they are.
+            rows: digest → vectors.
+            patient: wait while too many wait already. Who cannot looks whether there is room before
+                these are computed, so that they are no more than are under way at a time.
+        """
         if not rows:
             return
         with self._lock:
-            while self.is_full() and not self._closed:
+            while patient and self.is_full() and not self._closed:
                 self._lock.wait()
             first = not self._pending
             if first:

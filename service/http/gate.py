@@ -11,6 +11,7 @@ from time import perf_counter
 from typing import Annotated, ParamSpec, TypeVar
 
 from anyio import CapacityLimiter, Semaphore, to_thread
+from anyio.lowlevel import checkpoint
 from fastapi import Depends, Request
 
 from features.errors import Overloaded
@@ -94,8 +95,10 @@ class Gate:
         must_wait = not self._turns.value
         async with self._turns:
             # Who need not wait was there a moment ago, and asking costs as much as a known image.
-            if must_wait and await request.is_disconnected():
-                raise ClientGone
+            if must_wait:
+                await checkpoint()  # the time of many may be up at once
+                if await request.is_disconnected():
+                    raise ClientGone
             start = perf_counter()
             try:
                 coming = None if soon is None else soon()

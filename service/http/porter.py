@@ -118,7 +118,9 @@ class PorterProtocol(LimitedProtocol):
         is_plain = cycle.keep_alive and not self.pipeline and not self.flow.write_paused
         said = turning.turn_away(cycle.scope) if is_plain else None  # type: ignore[arg-type]
         if said is None:
-            cycle.transport = Joined(self.transport, self.loop)  # type: ignore[assignment]  # enough of one
+            # No body comes after the head of HEAD, but another answer may.
+            if cycle.scope["method"] != "HEAD":
+                cycle.transport = Joined(self.transport, self.loop)  # type: ignore[assignment]  # enough of one
             super()._start_asgi_task(cycle, app)
             return
         status, raw = said

@@ -54,6 +54,17 @@ def test_what_fails_is_an_end_too() -> None:
     assert "first" in str(outcome.failure)
 
 
+def test_very_many_that_are_done_before_the_first_make_one_end() -> None:
+    call, (first, *others) = call_of(*range(2_000), underway=2_000)
+    ends = list[bool]()
+    call.when_done(lambda: ends.append(True))
+    for future in others:
+        future.set_result(ROW)
+    assert not ends
+    first.set_result(ROW)
+    assert ends
+
+
 def test_where_nothing_is_under_way_the_end_is_now() -> None:
     call, _ = call_of(1, underway=0)
     ends = list[bool]()

@@ -1,15 +1,18 @@
 """Embedder.embed_soon: what `embed` answers, for callers who may not wait for it."""
 
+import gc
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import pytest
 from embedding import PATIENCE_S, Image, Opener, Watched, cached, images, right, wait_for
 
 from features import writer as writer_module
-from features.call import Results
+from features.call import Call, Results
 from features.embedder import Embedder
 from features.errors import EngineFailed, ImageRejected, Overloaded
 from features.keys import digest
@@ -82,6 +85,68 @@ def test_who_would_be_held_up_by_what_waits_to_be_stored_is_told_so(
     assert engine.images == 2
     embedder.flush()
     assert right(begun(embedder, images(3), store).result(PATIENCE_S), images(3))
+
+
+def test_a_store_that_has_come_to_a_stop_keeps_nobody_waiting_who_was_let_in(
+    embedder: Embedder, engine: Watched, store: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedder.embed(images(9), store, remember="now")
+    monkeypatch.setattr(writer_module, "MOST_PENDING", 2)
+    go_on, put = threading.Event(), FeatureStore.put
+
+    def stuck(self: FeatureStore, *args: Any) -> list[bool]:
+        assert go_on.wait(PATIENCE_S)
+        return put(self, *args)
+
+    monkeypatch.setattr(FeatureStore, "put", stuck)
+    engine.hold()
+    coming = [begun(embedder, images(number), store) for number in range(6)]
+    engine.open.set()
+    for number, results in enumerate(coming):
+        assert right(results.result(PATIENCE_S), images(number))
+    assert right(embedder.embed(images(7), None), images(7)), "the backbone goes on"
+    assert soon(embedder, images(8), store) is None
+    go_on.set()
+    embedder.flush()
+    assert len(store) == 7
+
+
+def test_calls_do_not_outlive_their_ends(
+    embedder: Embedder, engine: Watched, store: FeatureStore
+) -> None:
+    """Images may be large, and a circle would keep them until somebody looks for circles."""
+    gc.collect()
+    gc.disable()
+    try:
+        for number in range(20):
+            engine.hold()
+            coming = [begun(embedder, images(number, n), store, remember=False) for n in (30, 31)]
+            engine.open.set()
+            assert right(coming[1].result(PATIENCE_S), images(number, 31))
+        # A thread may still have the last that it worked at in its hands.
+        wait_for(lambda: sum(type(thing) is Call for thing in gc.get_objects()) < 5)
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("waiting", [False, True])
+def test_what_is_under_way_for_one_store_is_not_for_another(
+    embedder: Embedder, engine: Watched, store: FeatureStore, tmp_path: Path, *, waiting: bool
+) -> None:
+    other = FeatureStore(str(tmp_path / "other"), tmp_path / "other index", store.space)
+    engine.hold()
+    first = begun(embedder, images(1), store)
+    engine.wait_until_held()
+    if waiting:
+        engine.open.set()
+        assert right(first.result(PATIENCE_S), images(1))
+    second = begun(embedder, images(1), other)
+    engine.open.set()
+    assert cached(second.result(PATIENCE_S)) == [False]
+    assert right(first.result(PATIENCE_S), images(1))
+    assert engine.images == 2
+    embedder.flush()
+    assert (len(store), len(other)) == (1, 1)
 
 
 def test_new_vectors_are_remembered_if_they_may_be(embedder: Embedder, store: FeatureStore) -> None:

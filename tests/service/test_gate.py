@@ -189,6 +189,40 @@ def test_what_nobody_waits_for_any_more_is_not_done(http: Http, held: Event) -> 
     assert 'status="499"' in http.get("/metrics").text
 
 
+def test_what_is_given_up_as_its_turn_comes_is_not_begun() -> None:
+    begun = list[str]()
+
+    class Here:
+        async def is_disconnected(self) -> bool:
+            return False
+
+    async def hold() -> None:
+        await asyncio.sleep(0.05)
+        loop = asyncio.get_running_loop()
+        loop.call_soon(loop.call_soon, later.cancel)
+
+    async def run(gate: Gate) -> None:
+        nonlocal later
+        here: Any = Here()
+        first = asyncio.create_task(gate.run(here, lambda: None, hold))
+        await asyncio.sleep(0.01)
+        later = asyncio.create_task(gate.run(here, lambda: None, lambda: begun.append("late")))
+        await asyncio.gather(first, later, return_exceptions=True)
+        assert later.cancelled()
+
+    later: asyncio.Task[None]
+    asyncio.run(run(Gate(1, 1, lambda _: None)))
+    assert begun == []
+
+
+def test_requests_without_a_thread_are_learnt_from(http: Http) -> None:
+    """How long one takes is what who is refused is told to wait."""
+    gate = http.app.state.gates.answers
+    before = gate._seconds
+    assert http.predict(picture("red", 321)).status_code == 200
+    assert gate._seconds != before
+
+
 async def _send_and_leave(http: Http) -> None:
     """Sends a whole request by hand, and is gone before its answer."""
     request = AsyncRequest(picture("blue", 77))

@@ -377,6 +377,14 @@ def test_answers_come_in_the_order_of_the_questions(
     assert "/let-in" in turned.reached
 
 
+def test_the_answer_to_head_has_left_before_the_next_is_turned_away(
+    turned: Turned, connection: socket.socket
+) -> None:
+    head = b"HEAD /let-in HTTP/1.1\r\nHost: here\r\n\r\n"
+    connection.sendall(head + post("/busy", b""))
+    assert read_answers(connection, 2) == [(200, b""), (503, b"busy")]
+
+
 def test_whoever_wants_the_connection_closed_goes_the_usual_way(
     turned: Turned, connection: socket.socket
 ) -> None:

@@ -14,6 +14,7 @@ from routes import GUARDED, OPERATIONS, PROBES, role_of
 
 from features.keys import digest
 from service.access import ROLES, Role
+from service.workflows import predict
 
 IMAGE = picture("red", 0)
 """Known in the first workspace: the heads have learnt from it."""
@@ -240,6 +241,33 @@ def test_an_image_that_another_workspace_knows_is_new_here(keyring: Keyring) -> 
     assert keyring.http.count("penultimate_forward_images_total") == passes + 1
     found = keyring.ask(new, "POST", "/v1/search", json={"vector": here["vector"]}).json()
     assert found["hits"] == [] or {h["digest"] for h in found["hits"]} == {here["digest"]}
+
+
+def test_nor_does_who_is_answered_without_a_thread_hear_of_another_workspaces_image(
+    keyring: Keyring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without = list[bool]()
+    soon = predict.predict_soon
+
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        coming = soon(*args, **kwargs)
+        without.append(coming is not None)
+        return coming
+
+    monkeypatch.setattr(predict, "predict_soon", noted)
+    keys = [keyring.key("admin"), keyring.key("admin", workspace="at-hand")]
+
+    def cached(key: str, image: bytes) -> bool:
+        form: dict[str, Any] = {"files": [("images", ("a.png", image))]}
+        answer = keyring.ask(key, "POST", "/v1/predict", **form).json()
+        return bool(answer["results"][0]["image"]["cached"])
+
+    for key in keys:  # who has asked before finds what is asked at hand
+        assert not cached(key, picture("blue", 5151))
+    new = picture("blue", 5152)
+    without.clear()
+    assert [cached(key, new) for key in (*keys, *keys)] == [False, False, True, True]
+    assert without == [True] * 4
 
 
 def test_an_image_sent_to_two_workspaces_at_once_is_new_in_both(keyring: Keyring) -> None:
