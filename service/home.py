@@ -25,7 +25,7 @@ def open_catalog(settings: Settings) -> Catalog:
         StoreUnavailable: the home cannot be made or written, or holds half of a backup.
     """
     _prepare(settings.home)
-    catalog = Catalog(settings.effective_catalog_url)
+    catalog = Catalog(settings.catalog_place)
     try:
         file = catalog.database.file
         if file is None or not file.resolve().is_relative_to(settings.home.resolve()):

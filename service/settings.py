@@ -146,9 +146,9 @@ class Settings(BaseSettings):
         return tuple(_listed(self.cors_origins))
 
     @property
-    def effective_catalog_url(self) -> str:
-        """The catalog's URL, given or derived from the home folder."""
-        return self.catalog_url or f"sqlite:///{self.home / 'catalog.sqlite'}"
+    def catalog_place(self) -> str | Path:
+        """The catalog's URL, or its file in the home folder: as a URL, some paths say another."""
+        return self.catalog_url or self.home / "catalog.sqlite"
 
     @property
     def effective_store_uri(self) -> str:

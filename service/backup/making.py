@@ -23,6 +23,7 @@ from features.storage import local_folder, newest_version
 from service.backup.manifest import CATALOG, MANIFEST, RECORDS, Entry, Manifest, copy_file
 from service.catalog import Catalog, now
 from service.catalog.database import REVISION
+from service.catalog.urls import sqlite_file, supported
 from service.errors import InvalidRequest
 from service.settings import Settings
 from service.version import VERSION
@@ -103,7 +104,7 @@ class _Making:
     def _copy(self) -> set[str]:
         """One pass: the catalog as it is now, and the files that it names; returns these."""
         self._copy_catalog()
-        with closing(Catalog(f"sqlite:///{self._staging / CATALOG}")) as copied:
+        with closing(Catalog(self._staging / CATALOG)) as copied:
             wanted = self._named(copied)
         self.lost = set()
         for path in self.files.keys() - wanted:
@@ -180,13 +181,13 @@ def _refuse_target(settings: Settings, target: Path) -> None:
 
 
 def _own_catalog(settings: Settings) -> Catalog:
-    url = settings.effective_catalog_url
-    file = Path(url.removeprefix("sqlite:///"))
-    if url.startswith("sqlite:///") and not (file.is_file() and file.stat().st_size):
+    place = settings.catalog_place
+    file = sqlite_file(supported(place))
+    if file is not None and not (file.is_file() and file.stat().st_size):
         raise InvalidRequest(
             f"{settings.home.absolute()} holds nothing yet.", hint="Check PENULTIMATE_HOME."
         )
-    return Catalog(url)
+    return Catalog(place)
 
 
 def _own_records(settings: Settings) -> Path:

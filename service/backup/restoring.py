@@ -4,8 +4,11 @@ Everything is copied into a folder of the home itself, because a home may be a d
 long as that folder is there, nothing else opens the home.
 """
 
+import fcntl
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from features.disk import flush, make_folder, reaching
@@ -24,7 +27,8 @@ def restore(settings: Settings, backup: Path) -> Manifest:
 
     Raises:
         BackupRejected: the backup is damaged, or of a newer release.
-        InvalidRequest: the home is not empty, or does not hold everything itself.
+        InvalidRequest: the home is not empty, does not hold everything itself, or is being
+            restored already.
         StoreUnavailable: the disk refuses.
     """
     home = settings.home.absolute()
@@ -32,18 +36,35 @@ def restore(settings: Settings, backup: Path) -> Manifest:
     manifest = read_manifest(backup)
     with reaching(home):
         make_folder(home)
-        _empty(home)
-        staging = home / RESTORING
-        make_folder(staging)
-        try:
-            with refusing_damage(backup) as damage:
-                for path, entry in manifest.files.items():
-                    damage.check(path, entry, staging / path)
-        except BaseException:
-            shutil.rmtree(staging, ignore_errors=True)
-            raise
-        _put_in_place(home)
+        with _alone(home):
+            _empty(home)
+            staging = home / RESTORING
+            make_folder(staging)
+            try:
+                with refusing_damage(backup) as damage:
+                    for path, entry in manifest.files.items():
+                        damage.check(path, entry, staging / path)
+                _refuse_others(home, _names(home) - {RESTORING})
+            except BaseException:
+                shutil.rmtree(staging, ignore_errors=True)
+                raise
+            _put_in_place(home)
     return manifest
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Hold a lock on the folder itself: a file in it, or beside it, may not be to be had."""
+    descriptor = os.open(home, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise InvalidRequest(
+            f"Another restore into {home} is at work.", hint="Wait until it has ended."
+        ) from error
+    finally:
+        os.close(descriptor)
 
 
 def _put_in_place(home: Path) -> None:
@@ -59,12 +80,20 @@ def _put_in_place(home: Path) -> None:
 
 def _empty(home: Path) -> None:
     """Removes what an interrupted restore left; refuses a home with anything else."""
-    names = {place.name for place in home.iterdir()}
+    names = _names(home)
     if RESTORING in names:
         for name in names & (TOP | {RESTORING}):
             place = home / name
             shutil.rmtree(place) if place.is_dir() else place.unlink()
         names -= TOP | {RESTORING}
+    _refuse_others(home, names)
+
+
+def _names(home: Path) -> set[str]:
+    return {place.name for place in home.iterdir()}
+
+
+def _refuse_others(home: Path, names: set[str]) -> None:
     if names - {"lost+found"}:
         raise InvalidRequest(
             f"{home} is not empty: it holds {', '.join(sorted(names)[:3])}.",

@@ -1,6 +1,7 @@
 """What the service knows of names: datasets, heads, jobs, keys and more. SQL lives here alone."""
 
 from collections.abc import Collection
+from pathlib import Path
 
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
@@ -44,17 +45,17 @@ __all__ = [
 
 
 class Catalog:
-    """The catalog at a URL, migrated to this release's tables.
+    """A catalog, migrated to this release's tables.
 
     Args:
-        url: SQLAlchemy URL.
+        place: SQLAlchemy URL, or a file of SQLite's.
 
     Raises:
         CatalogUnavailable: it cannot be opened, or a newer release wrote it.
     """
 
-    def __init__(self, url: str) -> None:
-        self.database = Database(url)
+    def __init__(self, place: str | Path) -> None:
+        self.database = Database(place)
         self.datasets = Datasets(self.database)
         self.heads = Heads(self.database)
         self.jobs = Jobs(self.database)

@@ -40,15 +40,15 @@ class Database:
     """A SQLite file (WAL) or a PostgreSQL database, with short transactions.
 
     Args:
-        url: SQLAlchemy URL.
+        place: SQLAlchemy URL, or a file of SQLite's.
 
     Raises:
         CatalogUnavailable: it cannot be opened, or was written by a newer release.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, place: str | Path) -> None:
         with _opening():
-            parsed = supported(url)
+            parsed = supported(place)
         self.place = shown(parsed)
         self.file = sqlite_file(parsed)
         with _opening(), _translated(self.place):

@@ -9,13 +9,18 @@ from sqlalchemy.exc import ArgumentError
 from service.errors import CatalogUnavailable
 
 
-def supported(text_of_url: str) -> URL:
+def supported(place: str | Path) -> URL:
     """The URL of a catalog that this release can use.
+
+    Args:
+        place: a URL, or a file of SQLite's, whose name is taken as it is.
 
     Raises:
         CatalogUnavailable: it is none, and no word of it that may be secret is repeated.
     """
-    url = _parsed(text_of_url)
+    if isinstance(place, Path):
+        return URL.create("sqlite", database=str(place))
+    url = _parsed(place)
     if url.drivername in ("postgres", "postgresql", "postgresql+psycopg"):
         return url.set(drivername="postgresql+psycopg")
     if url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:"):

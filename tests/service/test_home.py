@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from in_process import settings_of
 
+from service.backup import back_up, restore
 from service.errors import CatalogUnavailable
 from service.home import HOME_ID, open_catalog
 
@@ -27,6 +28,17 @@ def test_a_home_with_its_own_catalog_needs_no_name_and_can_be_moved(tmp_path: Pa
     assert not (tmp_path / "a" / HOME_ID).exists()
     (tmp_path / "a").rename(tmp_path / "b")
     open_catalog(settings_of(tmp_path / "b")).close()
+
+
+@pytest.mark.parametrize("name", ["my%20data", "what?", "a#b", "x;y", "a&b=c", "a b", ":@:"])
+def test_a_home_may_be_called_anything_and_holds_its_own_catalog(tmp_path: Path, name: str) -> None:
+    home = tmp_path / name
+    open_catalog(settings_of(home)).close()
+    assert (home / "catalog.sqlite").stat().st_size
+    assert [place.name for place in tmp_path.iterdir()] == [name]
+    back_up(settings_of(home), tmp_path / "backup of %41")
+    restore(settings_of(tmp_path / "again"), tmp_path / "backup of %41")
+    open_catalog(settings_of(tmp_path / "again")).close()
 
 
 def test_a_home_has_one_name_however_many_open_it_first(tmp_path: Path) -> None:

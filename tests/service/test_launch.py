@@ -21,7 +21,7 @@ from service.workflows import keys
 
 
 def make_key(settings: Settings, workspace: str = FIRST) -> str:
-    catalog = Catalog(settings.effective_catalog_url)
+    catalog = Catalog(settings.catalog_place)
     made = keys.create(catalog, settings.home, operator(workspace), role="admin")
     catalog.close()
     return str(made["key"])

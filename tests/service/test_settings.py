@@ -84,10 +84,10 @@ def test_settings_do_not_change() -> None:
 
 def test_places_follow_the_home_unless_they_are_given(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
-    assert settings.effective_catalog_url == f"sqlite:///{tmp_path / 'catalog.sqlite'}"
+    assert settings.catalog_place == tmp_path / "catalog.sqlite"
     assert settings.effective_store_uri == str(tmp_path / "records")
     given = Settings(home=tmp_path, catalog_url="postgresql://h/d", store_uri="s3://bucket/x")
-    assert given.effective_catalog_url == "postgresql://h/d"
+    assert given.catalog_place == "postgresql://h/d"
     assert given.effective_store_uri == "s3://bucket/x"
 
 

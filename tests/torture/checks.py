@@ -28,7 +28,7 @@ class Home:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.catalog = Catalog(settings.effective_catalog_url)
+        self.catalog = Catalog(settings.catalog_place)
         self._notes = settings.home / IMAGES / W / ADDING
         self.place = Workspace(
             W,
