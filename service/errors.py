@@ -224,9 +224,11 @@ class ErasurePending(ServiceError):
 
     code = "erasure_pending"
 
-    def __init__(self) -> None:
+    def __init__(self, heads: Sequence[str] = ()) -> None:
+        learnt = f" Heads that learnt from it, and should learn anew: {', '.join(heads)}."
         super().__init__(
-            "It is erased, but for deleted rows in the catalog's log, which somebody reads.",
+            "It is erased, but for deleted rows in the catalog's log, which somebody reads."
+            + (learnt if heads else ""),
             hint="They are wiped off once that ends; a long backup or a database tool does it.",
         )
 

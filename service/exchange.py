@@ -33,6 +33,9 @@ FAULT_PATIENCE_S = 10.0
 
 BUSY = (429, 503)
 FAULTS = ("store_unavailable", "catalog_unavailable")
+DONE = ("erasure_pending",)
+"""What was asked for is done, but for what the server does by itself: asked again, it is gone."""
+
 LONGEST_PAUSE_S = 30.0
 CONNECT_S = 10.0
 
@@ -121,9 +124,23 @@ def address(url: str) -> str:
 
 
 def http_options(url: str, key: str | None, timeout_s: float) -> dict[str, Any]:
-    """What both kinds of httpx client are made with."""
+    """What both kinds of httpx client are made with.
+
+    Raises:
+        ServerUnreachable: that is no address.
+        PenultimateError: the key is none.
+    """
+    try:
+        base_url = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise unreachable(url, error) from error
+    if not (key or "").isascii():
+        hint = "Copy it again: other programs turn a hyphen into a dash."
+        raise PenultimateError(
+            "The key has a character that no key has.", code="unauthenticated", hint=hint
+        )
     return {
-        "base_url": url,
+        "base_url": base_url,
         "headers": {} if key is None else {"Authorization": f"Bearer {key}"},
         "timeout": httpx.Timeout(timeout_s, connect=CONNECT_S, pool=None),
     }
@@ -225,10 +242,12 @@ def _until_heard(call: Call) -> Asking[httpx.Response]:
 
 def _patience_s(call: Call, response: httpx.Response) -> float:
     try:
-        is_fault = response.json()["code"] in FAULTS
+        code = response.json()["code"]
     except (ValueError, LookupError, TypeError):
-        is_fault = False
-    return min(call.patience_s, FAULT_PATIENCE_S) if is_fault else call.patience_s
+        return call.patience_s
+    if code in DONE:
+        return 0.0
+    return min(call.patience_s, FAULT_PATIENCE_S) if code in FAULTS else call.patience_s
 
 
 def _pause_s(response: httpx.Response) -> float:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from service.cli import show
+from service.cli.files import write_whole
 from service.cli.session import AsJson, Key, Server, note, origin_of, place_of, print_json, session
 from service.client_errors import PenultimateError
 
@@ -224,7 +225,7 @@ def report(
         name, version = version_of(client, head)
         page = client.report(name, version, pictures=pictures)
     place = out or Path(f"report-{name}-{version}.html")
-    place.write_text(page, "utf-8")
+    write_whole(place, page.encode())
     typer.echo(str(place.absolute()))
 
 

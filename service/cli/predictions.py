@@ -2,8 +2,11 @@
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Any
+
+from service.cli.files import write_whole
 
 PLAIN = ("file", "digest", "head", "version", "answer", "set", "abstains", "unlike", "usualness")
 """Columns before the probabilities; `low` and `high`, of numbers, and the error stand after."""
@@ -26,13 +29,11 @@ def write_table(file: Path, names: Sequence[str], results: Sequence[Mapping[str,
     said = [p for result in results for p in result["predictions"] if not p.get("error")]
     labels = list(dict.fromkeys(label for p in said for label in p["probabilities"]))
     # With a mark at its front, without which Excel takes UTF-8 for something else.
-    with file.open("w", encoding="utf-8-sig", newline="") as out:
-        table = csv.writer(out, quoting=csv.QUOTE_NONNUMERIC)
-        table.writerow(
-            [*PLAIN, *(_safe(f"p({label})") for label in labels), "low", "high", "error"]
-        )
-        for name, result in zip(names, results, strict=True):
-            table.writerows(_rows(name, result, labels))
+    table = csv.writer(out := StringIO(newline=""), quoting=csv.QUOTE_NONNUMERIC)
+    table.writerow([*PLAIN, *(_safe(f"p({label})") for label in labels), "low", "high", "error"])
+    for name, result in zip(names, results, strict=True):
+        table.writerows(_rows(name, result, labels))
+    write_whole(file, out.getvalue().encode("utf-8-sig"))
 
 
 def _rows(name: str, result: Mapping[str, Any], labels: Sequence[str]) -> Iterator[list[Any]]:

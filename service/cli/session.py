@@ -195,6 +195,12 @@ def as_refusal(error: Exception) -> PenultimateError | None:
     if isinstance(error, OSError) and error.strerror:
         about = f"'{error.filename}': " if error.filename else ""
         return PenultimateError(f"{about}{error.strerror}.", code="os_error")
+    if isinstance(error, UnicodeError):
+        hint = "Write names in UTF-8; `convmv` renames the files of other systems."
+        detail = "A name is not text that can be sent"
+        if isinstance(error, UnicodeEncodeError):
+            detail += f": {error.object[max(0, error.start - 20) : error.end + 20]!a}"
+        return PenultimateError(f"{detail}.", code="invalid_request", hint=hint)
     if "pydantic" in sys.modules:
         refusal = _of_settings(error)
         if refusal is not None:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from service.cli.files import write_whole
 from service.cli.heads import Head, version_of
 from service.cli.session import AsJson, Key, Server, note, print_json, session
 
@@ -25,7 +26,7 @@ def export_head(
         name, version = version_of(client, head)
         packed = client.export_head(name, version)
     place = out or Path(f"{name}-{version}.head.zip")
-    place.write_bytes(packed)
+    write_whole(place, packed)
     typer.echo(str(place.absolute()))
     note("It holds what the head learnt, its card, and for each image it learnt from the label and")
     note("the score, without a name: no image, file name, digest or group.")

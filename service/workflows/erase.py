@@ -45,9 +45,15 @@ def erase(product: Product, workspace: str, digest: str, *, actor: str = SYSTEM)
     with _every_store(product, workspace) as stores:
         stored = place.blobs.has(digest) or any(digest in store for store in stores)
     entries, trained = product.catalog.begin_erasure(workspace, digest, stored=stored, actor=actor)
-    finish_erasures(product, workspace, [digest])
-    if not (stored or entries or trained):
+    try:
+        late = finish_erasures(product, workspace, [digest])
+    except ErasurePending as error:
+        raise ErasurePending([f"{name}@{version}" for name, version in trained]) from error
+    if not (stored or entries or trained or late):
         raise NotFound("image", digest, hint="Nothing of it is stored here, or not any more.")
+    if not (stored or entries or trained):
+        noted = {"datasets": 0, "heads": []}
+        product.catalog.audit.add(workspace, actor, "image.erase", digest, "done", noted)
     return {
         "digest": digest,
         "erased": True,
@@ -56,10 +62,18 @@ def erase(product: Product, workspace: str, digest: str, *, actor: str = SYSTEM)
     }
 
 
-def finish_erasures(product: Product, workspace: str, digests: Collection[str]) -> None:
-    """Removes what is left of images whose erasure was noted; safe to repeat."""
+def finish_erasures(product: Product, workspace: str, digests: Collection[str]) -> set[str]:
+    """Removes what is left of images whose erasure was noted; safe to repeat.
+
+    Returns:
+        Those of which another worker has stored something since the first look.
+
+    Raises:
+        ErasurePending: they are gone, but for deleted rows in the catalog's log.
+    """
+    came_late = set[str]()
     if not digests:
-        return
+        return came_late
     product.embedder.flush()
     with _every_store(product, workspace) as stores:
         for store in stores:
@@ -68,9 +82,11 @@ def finish_erasures(product: Product, workspace: str, digests: Collection[str]) 
         for store in stores:
             if late := [digest for digest in digests if digest in store]:
                 store.delete(late)
+                came_late.update(late)
     for digest in digests:
         product.workspaces[workspace].blobs.delete(digest)
     product.catalog.finish_erasures(workspace, digests)
+    return came_late
 
 
 def resume(product: Product) -> int:

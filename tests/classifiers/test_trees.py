@@ -113,6 +113,7 @@ def test_a_line_that_is_missing_or_doubled_is_refused(number: int) -> None:
         ("split_feature", " ".join(["-1"] * len(words("split_feature")))),
         ("threshold", " ".join(["0x1p3"] * len(words("threshold")))),
         ("threshold", " ".join(words("threshold")[1:])),
+        ("threshold", " ".join(["nan", *words("threshold")[1:]])),
         ("decision_type", " ".join(["1"] * len(words("decision_type")))),
         ("decision_type", " ".join(["12"] * len(words("decision_type")))),
         ("decision_type", " ".join(["258"] * len(words("decision_type")))),

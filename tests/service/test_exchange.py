@@ -204,6 +204,27 @@ def test_a_disk_that_is_full_is_told_of_within_seconds_and_not_after_minutes(
     assert sum(slept) <= 10
 
 
+def test_what_is_done_but_for_the_servers_own_work_is_not_asked_for_again() -> None:
+    """Asked again, it would say that there is no such image."""
+    done = {"code": "erasure_pending", "detail": "It is erased, but for a log", "status": 503}
+    handler, asked = answering(httpx.Response(503, json=done), httpx.Response(404, json=PROBLEM))
+    with pytest.raises(PenultimateError, match="It is erased"):
+        client_of(handler).erase("f" * 64)
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "key", "says"),
+    [("http://[::1", None, r"http://\[::1"), ("http://here", "pen\N{EN DASH}ultimate", "key")],
+)
+def test_an_address_or_a_key_that_is_none_is_refused_before_anything_is_sent(
+    url: str, key: str | None, says: str
+) -> None:
+    for kind in (Client, AsyncClient):
+        with pytest.raises(PenultimateError, match=says):
+            kind(url, key)
+
+
 @pytest.mark.parametrize(("status", "ready"), [(200, True), (503, False)])
 def test_readiness_is_the_status_whatever_the_body(status: int, ready: bool) -> None:  # noqa: FBT001 - a parameter
     handler, _ = answering(httpx.Response(status, text="\n"))

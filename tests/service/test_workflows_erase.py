@@ -14,6 +14,7 @@ from features.errors import StoreUnavailable
 from features.keys import EmbeddingSpace, Vectors, digest
 from features.store import FeatureStore
 from features.testing import ToyBackbone
+from service.errors import NotFound
 from service.product import Product
 from service.trainer import Trainer
 from service.wiring import build
@@ -61,6 +62,28 @@ def test_an_image_that_only_an_old_space_knows_can_be_erased(home: Path) -> None
         refused(http.delete(f"/v1/images/{stranger}"), 404, "image_not_found")
 
 
+def test_what_another_worker_stores_meanwhile_is_erased_too_and_said_to_be(
+    product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = digest(b"an image that another worker has just been asked about")
+    store = product.workspaces[W].store
+    row = store.rows([IMAGE])
+
+    def meanwhile(_: float) -> None:
+        store.put([late], row)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("service.workflows.erase.time.sleep", meanwhile)
+        answer = erase(product, W, late, actor="a person")
+    assert answer == {"digest": late, "erased": True, "datasets": 0, "heads": []}
+    assert late not in store
+    (last,) = product.catalog.audit.lines(W, limit=1)
+    said = {"action": "image.erase", "which": late, "actor": "a person", "result": "done"}
+    assert {name: last[name] for name in said} == said
+    with pytest.raises(NotFound):
+        erase(product, W, late)
+
+
 def test_an_erasure_that_cannot_reach_a_space_is_finished_at_the_next_start(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,7 +120,8 @@ def test_what_somebody_still_reads_is_pending_and_wiped_off_later(
         with closing(sqlite3.connect(home / "catalog.sqlite", isolation_level=None)) as reader:
             reader.execute("BEGIN")
             reader.execute("SELECT count(*) FROM labels").fetchall()
-            refused(http.delete(f"/v1/images/{IMAGE}"), 503, "erasure_pending")
+            said = refused(http.delete(f"/v1/images/{IMAGE}"), 503, "erasure_pending")
+            assert "should learn anew: colour@1" in said["detail"], "nobody can be told later"
             assert everything_of(home, b"PATIENT-4711")
             finish_open(http.product)
             assert http.product.catalog.open_erasures()

@@ -1,8 +1,10 @@
 """Heads listed, shown, promoted and deleted, and images erased, as a shell sees it."""
 
+import errno
 import json
 from pathlib import Path
 
+import pytest
 from cli_runner import Run, runner
 from live_server import picture
 from typer.testing import Result
@@ -39,6 +41,33 @@ def test_heads_are_listed_shown_promoted_and_deleted(
     assert client.head("shown")["champion"] == 1
     assert run("heads", "delete", "shown").exit_code == 0
     assert run("heads", "delete", "shown").exit_code == 1
+
+
+def test_a_file_is_written_whole_or_stays_as_it_was(
+    run: Run, tmp_path: Path, learnt: Result, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "colour.zip"
+    assert run("heads", "export", "colour@1", "--out", file).exit_code == 0
+    file.chmod(0o640)
+    before = file.read_bytes()
+    write = Path.write_bytes
+
+    def full(place: Path, data: bytes) -> int:
+        write(place, data[:100])
+        raise OSError(errno.ENOSPC, "No space left on device", str(place))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_bytes", full)
+        assert run("heads", "export", "colour@1", "--out", file).exit_code == 1
+    assert file.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [file]
+    link = tmp_path / "link"
+    link.symlink_to(file)
+    assert run("heads", "export", "colour@1", "--out", link).exit_code == 0
+    assert link.is_symlink()
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert run("heads", "export", "colour@1", "--out", "/dev/null").exit_code == 0
+    assert Path("/dev/null").is_char_device()
 
 
 def test_erasing_takes_a_digest_or_the_file_itself(

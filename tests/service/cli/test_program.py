@@ -47,6 +47,20 @@ def test_settings_that_cannot_be_are_refused_by_their_name(run: Run) -> None:
     assert "PENULTIMATE_MAX_BATCH" in result.stderr
 
 
+def test_names_that_are_no_text_are_refused_in_words(run: Run, tmp_path: Path) -> None:
+    for label in (b"\xff\xfe", b"plain"):
+        place = tmp_path / os.fsdecode(label)
+        place.mkdir()
+        (place / "a.png").write_bytes(picture("red", len(label)))
+    for words in (("ingest", "strange", tmp_path), ("heads", "list", "--key", "a\N{EN DASH}b")):
+        result = run("--server", "http://127.0.0.1:1", *words)
+        assert result.exit_code == 1
+        assert isinstance(result.exception, SystemExit), "no trace"
+        assert "Error: " in result.stderr
+        assert "Hint: " in result.stderr
+    assert "'" + "\\udcff\\udcfe" in run("ingest", "strange", tmp_path).stderr
+
+
 def test_a_server_that_is_not_there_is_refused_wherever_it_is_named(run: Run) -> None:
     for words in (
         ("--server", "http://127.0.0.1:1", "heads", "list"),
