@@ -19,7 +19,7 @@ from service.catalog import Job
 from service.errors import NothingAnswered, ServiceError, Unauthenticated
 from service.http.edge import PROBLEM_JSON
 from service.http.forms import invalid
-from service.problems import problem, retry_after_s
+from service.problems import full_problem, problem, retry_after_s
 
 Noting = Callable[[Request, Exception], BackgroundTask | None]
 """What is to be done about a refusal once it is sent."""
@@ -59,9 +59,17 @@ def describe_job(job: Job) -> dict[str, Any]:
     }
 
 
-def refuse(error: Exception, after: BackgroundTask | None = None) -> Response:
-    """A problem for an error, and what is to be done once it is sent."""
-    body = problem(error)
+def refuse(
+    error: Exception, after: BackgroundTask | None = None, *, to_operator: bool = False
+) -> Response:
+    """A problem for an error, and what is to be done once it is sent.
+
+    Args:
+        error: why.
+        after: what is to be done.
+        to_operator: nothing is kept from whoever has the home folder.
+    """
+    body = full_problem(error) if to_operator else problem(error)
     if isinstance(error, NothingAnswered):
         body |= error.answer
     wait_s = retry_after_s(error)
@@ -69,6 +77,11 @@ def refuse(error: Exception, after: BackgroundTask | None = None) -> Response:
     if isinstance(error, Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"
     return Response(orjson.dumps(body), body["status"], headers, PROBLEM_JSON, after)
+
+
+def is_operator(request: Request) -> bool:
+    """Whether whoever asks has the home folder, and no network between."""
+    return request.app.state.operator is not None
 
 
 def add_refusals(app: FastAPI, noting: Noting) -> None:
@@ -80,7 +93,7 @@ def add_refusals(app: FastAPI, noting: Noting) -> None:
     """
 
     async def refuse_error(request: Request, error: Exception) -> Response:
-        return refuse(error, noting(request, error))
+        return refuse(error, noting(request, error), to_operator=is_operator(request))
 
     for kind in REFUSED:
         app.add_exception_handler(kind, refuse_error)

@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.access import Principal
-from service.http.answers import REFUSED, refuse
+from service.http.answers import REFUSED, is_operator, refuse
 from service.http.gate import ANSWERS, Gates, Turn
 from service.http.guard import admit, noting
 
@@ -50,7 +50,8 @@ class ShortWay:
                 response.background = after
                 await response(scope, receive, send)
         except REFUSED as error:
-            await refuse(error, noting(request, error))(scope, receive, send)
+            said = refuse(error, noting(request, error), to_operator=is_operator(request))
+            await said(scope, receive, send)
 
 
 def shortened(routes: Iterable[BaseRoute]) -> dict[str, APIRoute]:

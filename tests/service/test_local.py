@@ -9,6 +9,8 @@ import httpx
 import pytest
 from live_server import picture
 
+from features.errors import StoreUnavailable
+from features.store import FeatureStore
 from service import local
 from service.client import Client, NamedImage, PenultimateError
 from service.errors import CatalogUnavailable
@@ -45,6 +47,21 @@ def test_what_one_client_stored_the_next_one_finds(settings: Settings) -> None:
     with local_client(settings) as client:
         assert client.dataset("d")["labels"] == {"red": 1}
         assert client.predict(picture("red", 1))["results"][0]["image"]["cached"]
+
+
+def test_whoever_has_the_home_is_told_what_a_client_of_a_server_is_not(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise StoreUnavailable("/home/records", "No space left on device", hint="Free some space.")
+
+    monkeypatch.setattr("service.client.time.sleep", lambda _: None)
+    with local_client(settings) as client:
+        monkeypatch.setattr(FeatureStore, "put", full)
+        with pytest.raises(PenultimateError, match=r"/home/records.*No space left") as refused:
+            client.ingest("d", [picture("red", 1)], ["red"])
+        monkeypatch.undo()
+    assert refused.value.hint == "Free some space."
 
 
 def test_threads_may_ask_at_once(settings: Settings) -> None:
