@@ -23,8 +23,9 @@ _BANDS = {"RGB": 3, "L": 1}
 """Modes that the loop knows."""
 
 _LOOP = "features.kernels.resize"
-_FEW = 64
-"""Pictures that are not worth the third of a second that numba takes to load."""
+FEW = 1_000
+"""Pictures after which the loop is worth the second that numba takes to load for it, where nobody
+has loaded it before."""
 
 _seen = count()
 
@@ -39,7 +40,7 @@ def resize(image: Image.Image, size: tuple[int, int], resample: int, box: Box) -
         box: what to take of the picture.
     """
     known = resample == Image.Resampling.BICUBIC and image.mode in _BANDS
-    if known and (_LOOP in sys.modules or next(_seen) >= _FEW) and (loop := load()) is not None:
+    if known and (_LOOP in sys.modules or next(_seen) >= FEW) and (loop := load()) is not None:
         found = _by_loop(loop, image, size, box)
         if found is not None:
             return found
@@ -89,4 +90,4 @@ def _by_loop(loop: Loop, image: Image.Image, size: tuple[int, int], box: Box) ->
     else:
         found = np.empty((height, width, bands), np.uint8)
         loop(pixels, np.array(box, np.float32), found)
-    return np.broadcast_to(found, (height, width, 3))
+    return found if bands > 1 else np.broadcast_to(found, (height, width, 3))

@@ -94,11 +94,11 @@ def test_a_loop_that_is_not_like_this_pillow_is_not_used(monkeypatch: pytest.Mon
 
 def test_a_few_pictures_do_not_wait_for_a_compiler() -> None:
     script = (
-        "import sys; from PIL import Image; from features.resizing import resize\n"
+        "import sys; from PIL import Image; from features.resizing import FEW, resize\n"
         "image = Image.new('RGB', (40, 30))\n"
         "def some(n): [resize(image, (9, 9), Image.Resampling.BICUBIC, (0, 0, 40, 30))"
         " for _ in range(n)]\n"
-        "some(64); print('numba' in sys.modules); some(1); print('numba' in sys.modules)"
+        "for n in (FEW, 1): some(n); print('numba' in sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], check=False, capture_output=True, text=True
