@@ -3,10 +3,10 @@
 Knows neither files nor backbones. Every level is Pillow's to the last bit, whoever computes it.
 """
 
-import sys
 from collections.abc import Callable
 from functools import cache
 from itertools import count
+from threading import Event
 
 import numpy as np
 import numpy.typing as npt
@@ -22,12 +22,11 @@ Loop = Callable[[npt.NDArray[np.uint32] | UInt8, npt.NDArray[np.float32], UInt8]
 _BANDS = {"RGB": 3, "L": 1}
 """Modes that the loop knows."""
 
-_LOOP = "features.kernels.resize"
 FEW = 1_000
 """Pictures after which the loop is worth the second that numba takes to load for it, where nobody
 has loaded it before."""
 
-_seen = count()
+_seen, _loaded = count(), Event()
 
 
 def resize(image: Image.Image, size: tuple[int, int], resample: int, box: Box) -> UInt8:
@@ -40,7 +39,7 @@ def resize(image: Image.Image, size: tuple[int, int], resample: int, box: Box) -
         box: what to take of the picture.
     """
     known = resample == Image.Resampling.BICUBIC and image.mode in _BANDS
-    if known and (_LOOP in sys.modules or next(_seen) >= FEW) and (loop := load()) is not None:
+    if known and (_loaded.is_set() or next(_seen) >= FEW) and (loop := load()) is not None:
         found = _by_loop(loop, image, size, box)
         if found is not None:
             return found
@@ -53,7 +52,7 @@ def resize(image: Image.Image, size: tuple[int, int], resample: int, box: Box) -
 
 @cache
 def load() -> Loop | None:
-    """Load the loop, for whoever does not want a picture to wait; None if it is not like Pillow.
+    """Load the loop; None if it is not like Pillow, which is asked until then.
 
     Which direction Pillow takes first has changed between its versions, and one level in a hundred
     depends on it.
@@ -69,6 +68,7 @@ def load() -> Loop | None:
         ours = _by_loop(loop, picture, (40, 40), box)
         if ours is None or not np.array_equal(ours, np.asarray(theirs)):
             return None
+    _loaded.set()
     return loop
 
 

@@ -116,7 +116,6 @@ class Penultimate:
         os.umask(PRIVATE)
 
         from classifiers import kernels
-        from features import resizing
         from service.http import create_app, entry
         from service.http.porter import Porter
         from service.logs import configure_logs
@@ -139,7 +138,6 @@ class Penultimate:
             log.warning("no key yet: requests of this machine alone are answered")
         # Before any request is let in: the first must not wait for a compiler.
         self.product.engine.warm()
-        resizing.load()
         kernels.load()
         self.supervisor = Supervisor(settings, self.product.catalog)
         self.supervisor.start()
@@ -148,15 +146,18 @@ class Penultimate:
         gc.freeze()
         gc.set_threshold(COLLECT_EVERY)
         # Beside the service, not before it: who asks meanwhile waits for a few of them at most.
-        Thread(target=self._load_heads, name="load heads", daemon=True).start()
+        Thread(target=self._load_rest, name="load heads", daemon=True).start()
 
-    def _load_heads(self) -> None:
+    def _load_rest(self) -> None:
+        from features import resizing
+
         catalog = self.product.catalog
         try:
+            resizing.load()
             for workspace in filter(catalog.heads.artefacts, catalog.workspaces()):
                 self.product.served(workspace).load_champions()
         except Exception:
-            log.exception("heads are loaded when they are asked for")
+            log.exception("what is left is loaded when it is asked for")
         give_back()
 
     def __is_ready__(self) -> bool:
