@@ -3,6 +3,7 @@
 Knows neither files nor backbones. Every level is Pillow's to the last bit, whoever computes it.
 """
 
+import logging
 from collections.abc import Callable
 from functools import cache
 from itertools import count
@@ -28,6 +29,8 @@ has loaded it before."""
 
 _seen, _loaded = count(), Event()
 
+_log = logging.getLogger(__name__)
+
 
 def resize(image: Image.Image, size: tuple[int, int], resample: int, box: Box) -> UInt8:
     """Return a box of the picture in a new size: uint8 (height, width, 3), RGB.
@@ -52,13 +55,26 @@ def resize(image: Image.Image, size: tuple[int, int], resample: int, box: Box) -
 
 @cache
 def load() -> Loop | None:
-    """Load the loop; None if it is not like Pillow, which is asked until then.
+    """Load the loop; None if it cannot be had, or is not like Pillow, which is asked until then."""
+    try:
+        from features.kernels.resize import resize as loop
+
+        if not _is_like_pillow(loop):
+            _log.warning("this Pillow resizes otherwise: images take a little longer")
+            return None
+    except Exception:  # noqa: BLE001  a compiler raises anything; no image must be blamed for it
+        _log.exception("the loop cannot be loaded: images take a little longer")
+        return None
+    _loaded.set()
+    return loop
+
+
+def _is_like_pillow(loop: Loop) -> bool:
+    """Compare some pictures.
 
     Which direction Pillow takes first has changed between its versions, and one level in a hundred
     depends on it.
     """
-    from features.kernels.resize import resize as loop
-
     noise = np.random.default_rng(0).integers(0, 256, (90, 60, 3), dtype=np.uint8)
     tall = Image.fromarray(noise)
     pictures = (tall, tall.crop((0, 0, 60, 65)), tall.transpose(Image.Transpose.ROTATE_90))
@@ -67,20 +83,22 @@ def load() -> Loop | None:
         theirs = picture.resize((40, 40), Image.Resampling.BICUBIC, box).convert("RGB")
         ours = _by_loop(loop, picture, (40, 40), box)
         if ours is None or not np.array_equal(ours, np.asarray(theirs)):
-            return None
-    _loaded.set()
-    return loop
+            return False
+    return True
 
 
 def _by_loop(loop: Loop, image: Image.Image, size: tuple[int, int], box: Box) -> UInt8 | None:
-    """None if the picture is too large to be seen in one piece."""
+    """None if the picture is too large to be seen in one piece, or the box is not within it."""
     from features.arrow import pixels_of  # late: it loads Arrow
 
+    left, top, right, bottom = box
+    # The loop does not look where it reads.
+    if not (0 <= left < right <= image.width and 0 <= top < bottom <= image.height):
+        return None
     pixels = pixels_of(image)
     if pixels is None:
         return None
     bands, (width, height) = _BANDS[image.mode], size
-    left, top, right, bottom = box
     # Pillow goes along the columns first where that leaves it much less to do.
     lost = image.height - height
     if lost > max(0, 2 * (image.width - width)):

@@ -92,6 +92,29 @@ def test_a_loop_that_is_not_like_this_pillow_is_not_used(monkeypatch: pytest.Mon
     resizing.load.cache_clear()
 
 
+def test_no_picture_is_blamed_for_a_loop_that_cannot_be_had(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "features.kernels.resize", None)
+    resizing.load.cache_clear()
+    assert resizing.load() is None
+    image, box = noise(80, 50), (0, 0, 80, 50)
+    assert np.array_equal(resize(image, (30, 20), BICUBIC, box), by_pillow(image, (30, 20), box))
+    resizing.load.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        *((-1, 0, 9, 9), (0, -0.5, 9, 9), (0, 0, 80.01, 9), (0, 0, 9, 51), (90, 0, 99, 9)),
+        *((9, 0, 9, 9), (9, 9, 3, 12), (float("nan"), 0, 9, 9), (0, 0, float("inf"), 9)),
+    ],
+)
+def test_what_is_not_in_the_picture_is_not_read(box: tuple[float, float, float, float]) -> None:
+    image = noise(80, 50)
+    assert resizing._by_loop(lambda *_: pytest.fail("read"), image, (5, 5), box) is None
+
+
 def test_a_few_pictures_do_not_wait_for_a_compiler() -> None:
     script = (
         "import sys; from PIL import Image; from features.resizing import FEW, resize\n"
