@@ -103,11 +103,11 @@ def test_what_is_written_after_the_answers_is_a_trace_of_its_own(traces: Traces)
 def test_a_span_names_no_one_and_nothing(traces: Traces) -> None:
     ask(traces, 702)
     traces.http.get("/v1/heads/colour")
-    traces.http.get("/nowhere/4711?patient=4711")
+    traces.http.get("/nowhere/P4711?patient=P4711")
     key = Keyring(traces.http).key("predict")
     refused = traces.http.get("/v1/heads/colour")
     said = "".join(span.to_json() for span in traces.spans())
-    for secret in (SECRET_NAME, "4711", digest(picture("red", 702)), "colour", key, "127.0.0.1"):
+    for secret in (SECRET_NAME, "P4711", digest(picture("red", 702)), "colour", key, "127.0.0.1"):
         assert secret not in said
     names = [span.name for span in traces.requests()]
     assert names[1:] == ["GET /v1/heads/{head}", "GET unmatched", "GET unmatched"]

@@ -58,5 +58,6 @@ def test_who_has_the_home_is_told_what_is_kept_from_clients(run: Run, tmp_path: 
     result = run("heads", "list", PENULTIMATE_HOME=str(tmp_path))
 
     assert result.exit_code == 1
-    assert "The catalog cannot be used." in result.output
+    assert "Error: the catalog at " in result.stderr
     assert "no such column" in result.stderr
+    assert "The server's log" not in result.stderr, "there is no server"
