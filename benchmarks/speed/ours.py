@@ -95,7 +95,7 @@ class Decoding:
         engine.close()
         self._preprocessing = engine.space.preprocessing
         self._files = [Path(file).read_bytes() for file in files]
-        resizing.load()  # as a server does when it starts
+        resizing.load()  # as a server does
 
     def __call__(self) -> float:
         """Seconds an image, one after the other."""

@@ -86,6 +86,18 @@ def _stood_up(pixels: Any, low: Any, high: Any, bands: Any) -> Any:  # noqa: ANN
 
 
 @numba.njit(cache=True, nogil=True)
+def _add_up(near: Any, weights: Any, sums: Any, levels: Any) -> None:  # noqa: ANN401
+    """Write the weighted sums of rows that lie near each other as levels: uint8 (n,)."""
+    sums[:] = _HALF
+    for row in range(near.shape[0]):
+        weight, some = weights[row], near[row]
+        for x in range(sums.size):
+            sums[x] += np.int32(some[x]) * weight
+    for x in range(sums.size):
+        levels[x] = _level(sums[x])
+
+
+@numba.njit(cache=True, nogil=True)
 def _along_rows(pixels: Any, columns: Any, bands: Any, resized: Any) -> None:  # noqa: ANN401
     """Write at most `_ROWS` rows with their new columns: uint8 (n_rows, size * bands)."""
     firsts, counts, weights = columns
@@ -93,13 +105,8 @@ def _along_rows(pixels: Any, columns: Any, bands: Any, resized: Any) -> None:  #
     sums = np.empty(bands * _ROWS, np.int32)
     levels = np.empty(bands * _ROWS, np.uint8)
     for column in range(firsts.size):
-        sums[:] = _HALF
-        for near in range(counts[column]):
-            weight, some = weights[column, near], standing[firsts[column] - firsts[0] + near]
-            for x in range(sums.size):
-                sums[x] += np.int32(some[x]) * weight
-        for x in range(sums.size):
-            levels[x] = _level(sums[x])
+        first = firsts[column] - firsts[0]
+        _add_up(standing[first : first + counts[column]], weights[column], sums, levels)
         for band in range(bands):
             for row in range(pixels.shape[0]):
                 resized[row, bands * column + band] = levels[band * _ROWS + row]
@@ -111,14 +118,9 @@ def _along_columns(levels: Any, rows: Any, resized: Any) -> None:  # noqa: ANN40
     firsts, counts, weights = rows
     sums = np.empty(levels.shape[1], np.int32)
     for row in range(firsts.size):
-        sums[:] = _HALF
-        for near in range(counts[row]):
-            weight, some = weights[row, near], levels[firsts[row] - firsts[0] + near]
-            for x in range(sums.size):
-                sums[x] += np.int32(some[x]) * weight
-        target = resized[row].reshape(sums.size)
-        for x in range(sums.size):
-            target[x] = _level(sums[x])
+        first = firsts[row] - firsts[0]
+        near = levels[first : first + counts[row]]
+        _add_up(near, weights[row], sums, resized[row].reshape(sums.size))
 
 
 @numba.njit(_KINDS, cache=True, nogil=True)

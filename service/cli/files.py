@@ -4,6 +4,8 @@ import shutil
 from pathlib import Path
 from secrets import token_hex
 
+from features.disk import write_new
+
 
 def write_whole(place: Path, data: bytes) -> None:
     """Writes a file, or writes into what is no file, such as a pipe."""
@@ -13,7 +15,7 @@ def write_whole(place: Path, data: bytes) -> None:
     target = place.resolve()
     draft = target.with_name(f".{token_hex(8)}.unfinished")
     try:
-        draft.write_bytes(data)
+        write_new(draft, data)
         if target.exists():
             shutil.copymode(target, draft)
         draft.replace(target)

@@ -49,9 +49,9 @@ def erase(product: Product, workspace: str, digest: str, *, actor: str = SYSTEM)
         late = finish_erasures(product, workspace, [digest])
     except ErasurePending as error:
         raise ErasurePending([f"{name}@{version}" for name, version in trained]) from error
-    if not (stored or entries or trained or late):
-        raise NotFound("image", digest, hint="Nothing of it is stored here, or not any more.")
     if not (stored or entries or trained):
+        if not late:
+            raise NotFound("image", digest, hint="Nothing of it is stored here, or not any more.")
         noted = {"datasets": 0, "heads": []}
         product.catalog.audit.add(workspace, actor, "image.erase", digest, "done", noted)
     return {

@@ -50,14 +50,13 @@ def test_a_file_is_written_whole_or_stays_as_it_was(
     assert run("heads", "export", "colour@1", "--out", file).exit_code == 0
     file.chmod(0o640)
     before = file.read_bytes()
-    write = Path.write_bytes
 
-    def full(place: Path, data: bytes) -> int:
-        write(place, data[:100])
+    def full(place: Path, data: bytes) -> None:
+        place.write_bytes(data[:100])
         raise OSError(errno.ENOSPC, "No space left on device", str(place))
 
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "write_bytes", full)
+        patched.setattr("service.cli.files.write_new", full)
         assert run("heads", "export", "colour@1", "--out", file).exit_code == 1
     assert file.read_bytes() == before
     assert list(tmp_path.iterdir()) == [file]
