@@ -13,6 +13,7 @@ from in_process import Http, opened, settings_of, teach
 from live_server import picture
 from sqlalchemy import URL
 
+from service.backup import back_up
 from service.catalog import Catalog
 from service.catalog.tables import metadata
 from service.product import Product
@@ -163,3 +164,9 @@ def empty_http(tmp_path: Path) -> Iterator[Http]:
     """The whole application on a new home."""
     with opened(settings_of(tmp_path / "empty")) as http:
         yield http
+
+
+@pytest.fixture(scope="module")
+def backup(taught_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A backup of the taught home; copied, never changed."""
+    return back_up(settings_of(taught_home), tmp_path_factory.mktemp("kept") / "backup").path
