@@ -4,11 +4,11 @@ import shutil
 from pathlib import Path
 from secrets import token_hex
 
-from features.disk import write_new
-
 
 def write_whole(place: Path, data: bytes) -> None:
     """Writes a file, or writes into what is no file, such as a pipe."""
+    from features.disk import write_new  # late: it loads numpy, and `--help` needs none
+
     if place.exists() and not place.is_file():
         place.write_bytes(data)
         return

@@ -56,7 +56,7 @@ def test_a_file_is_written_whole_or_stays_as_it_was(
         raise OSError(errno.ENOSPC, "No space left on device", str(place))
 
     with monkeypatch.context() as patched:
-        patched.setattr("service.cli.files.write_new", full)
+        patched.setattr("features.disk.write_new", full)
         assert run("heads", "export", "colour@1", "--out", file).exit_code == 1
     assert file.read_bytes() == before
     assert list(tmp_path.iterdir()) == [file]
