@@ -45,15 +45,17 @@ def erase(product: Product, workspace: str, digest: str, *, actor: str = SYSTEM)
     with _every_store(product, workspace) as stores:
         stored = place.blobs.has(digest) or any(digest in store for store in stores)
     entries, trained = product.catalog.begin_erasure(workspace, digest, stored=stored, actor=actor)
-    try:
-        late = finish_erasures(product, workspace, [digest])
-    except ErasurePending as error:
-        raise ErasurePending([f"{name}@{version}" for name, version in trained]) from error
-    if not (stored or entries or trained):
-        if not late:
-            raise NotFound("image", digest, hint="Nothing of it is stored here, or not any more.")
+    late = _remove(product, workspace, [digest])
+    known = bool(stored or entries or trained)
+    if late and not known:
         noted = {"datasets": 0, "heads": []}
         product.catalog.audit.add(workspace, actor, "image.erase", digest, "done", noted)
+    try:
+        product.catalog.finish_erasures(workspace, [digest])
+    except ErasurePending as error:
+        raise ErasurePending([f"{name}@{version}" for name, version in trained]) from error
+    if not (known or late):
+        raise NotFound("image", digest, hint="Nothing of it is stored here, or not any more.")
     return {
         "digest": digest,
         "erased": True,
@@ -62,18 +64,20 @@ def erase(product: Product, workspace: str, digest: str, *, actor: str = SYSTEM)
     }
 
 
-def finish_erasures(product: Product, workspace: str, digests: Collection[str]) -> set[str]:
+def finish_erasures(product: Product, workspace: str, digests: Collection[str]) -> None:
     """Removes what is left of images whose erasure was noted; safe to repeat.
-
-    Returns:
-        Those of which another worker has stored something since the first look.
 
     Raises:
         ErasurePending: they are gone, but for deleted rows in the catalog's log.
     """
+    if digests:
+        _remove(product, workspace, digests)
+        product.catalog.finish_erasures(workspace, digests)
+
+
+def _remove(product: Product, workspace: str, digests: Collection[str]) -> set[str]:
+    """Bytes and vectors; returns what another worker has stored since the first look."""
     came_late = set[str]()
-    if not digests:
-        return came_late
     product.embedder.flush()
     with _every_store(product, workspace) as stores:
         for store in stores:
@@ -85,7 +89,6 @@ def finish_erasures(product: Product, workspace: str, digests: Collection[str]) 
                 came_late.update(late)
     for digest in digests:
         product.workspaces[workspace].blobs.delete(digest)
-    product.catalog.finish_erasures(workspace, digests)
     return came_late
 
 

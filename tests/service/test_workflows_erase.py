@@ -5,6 +5,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
 from in_process import opened, refused, settings_of
@@ -14,7 +15,7 @@ from features.errors import StoreUnavailable
 from features.keys import EmbeddingSpace, Vectors, digest
 from features.store import FeatureStore
 from features.testing import ToyBackbone
-from service.errors import NotFound
+from service.errors import ErasurePending, NotFound
 from service.product import Product
 from service.trainer import Trainer
 from service.wiring import build
@@ -62,26 +63,49 @@ def test_an_image_that_only_an_old_space_knows_can_be_erased(home: Path) -> None
         refused(http.delete(f"/v1/images/{stranger}"), 404, "image_not_found")
 
 
-def test_what_another_worker_stores_meanwhile_is_erased_too_and_said_to_be(
-    product: Product, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    late = digest(b"an image that another worker has just been asked about")
+LATE = digest(b"an image that another worker has just been asked about")
+
+
+def erase_what_comes_late(product: Product, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Another worker stores it between the two looks of the erasure."""
     store = product.workspaces[W].store
     row = store.rows([IMAGE])
 
     def meanwhile(_: float) -> None:
-        store.put([late], row)
+        store.put([LATE], row)
 
     with monkeypatch.context() as patched:
         patched.setattr("service.workflows.erase.time.sleep", meanwhile)
-        answer = erase(product, W, late, actor="a person")
-    assert answer == {"digest": late, "erased": True, "datasets": 0, "heads": []}
-    assert late not in store
+        return erase(product, W, LATE, actor="a person")
+
+
+def note_of_late(product: Product) -> None:
     (last,) = product.catalog.audit.lines(W, limit=1)
-    said = {"action": "image.erase", "which": late, "actor": "a person", "result": "done"}
+    said = {"action": "image.erase", "which": LATE, "actor": "a person", "result": "done"}
     assert {name: last[name] for name in said} == said
+
+
+def test_what_another_worker_stores_meanwhile_is_erased_too_and_said_to_be(
+    product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = erase_what_comes_late(product, monkeypatch)
+    assert answer == {"digest": LATE, "erased": True, "datasets": 0, "heads": []}
+    assert LATE not in product.workspaces[W].store
+    note_of_late(product)
     with pytest.raises(NotFound):
-        erase(product, W, late)
+        erase(product, W, LATE)
+
+
+def test_it_is_noted_even_where_the_catalog_is_read_meanwhile(
+    product: Product, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.catalog.database.BUSY_TIMEOUT_MS", 300)
+    with closing(sqlite3.connect(home / "catalog.sqlite", isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM labels").fetchall()
+        with pytest.raises(ErasurePending):
+            erase_what_comes_late(product, monkeypatch)
+    note_of_late(product)
 
 
 def test_an_erasure_that_cannot_reach_a_space_is_finished_at_the_next_start(
