@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Match
 from classifiers.errors import ClassifierError
 from features.errors import FeatureError
 from service.catalog import Job
-from service.errors import NothingAnswered, ServiceError, Unauthenticated
+from service.errors import InvalidRequest, NothingAnswered, ServiceError, Unauthenticated
 from service.http.edge import PROBLEM_JSON
 from service.http.forms import invalid
 from service.problems import full_problem, problem, retry_after_s
@@ -110,6 +110,9 @@ async def _refuse_http(request: Request, error: Exception) -> Response:
     if isinstance(error.__cause__, ServiceError):
         return refuse(error.__cause__)  # a body over the limit, which the framework calls broken
     status = error.status_code if isinstance(error, HTTPException) else 500
+    if status == HTTPStatus.BAD_REQUEST:
+        why = str(error.__cause__ or error).partition(";")[0]
+        return refuse(InvalidRequest(f"The body cannot be read: {why}.", hint="Send JSON."))
     title = {404: "Not found", 405: "Method not allowed"}.get(status, "Invalid request")
     body = {
         "type": "about:blank",

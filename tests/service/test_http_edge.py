@@ -195,6 +195,25 @@ def test_a_broken_form_is_a_problem(small: Http, body: bytes) -> None:
     )
 
 
+@pytest.mark.parametrize("path", ["/v1/heads", "/v1/search"])
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b'{"name": ' + b"9" * 5_000 + b"}", "4300 digits|infinity"),
+        (b"[" * 100_000, "depth"),
+        (b"\xff{", "utf-8|UTF-8"),
+    ],
+    ids=["a number without end", "without bottom", "no text"],
+)
+def test_json_that_cannot_be_read_is_refused_with_the_reason(
+    shared_http: Http, path: str, body: bytes, why: str
+) -> None:
+    sent = shared_http.post(path, content=body, headers={"Content-Type": "application/json"})
+    said = refused(sent, 422, "invalid_request")
+    assert re.search(why, said["detail"])
+    assert said["hint"] == "Send JSON."
+
+
 def test_an_answer_carries_the_id_of_its_request(shared_http: Http) -> None:
     mine = shared_http.get("/v1/heads", headers={"X-Request-ID": "my-id.7"})
     assert mine.headers["x-request-id"] == "my-id.7"
