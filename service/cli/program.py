@@ -4,6 +4,7 @@ import gc
 import io
 import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -63,6 +64,7 @@ app.command()(backups.restore)
 def main() -> None:
     """Runs the program; what it writes is its owner's alone: labels, reports, pictures."""
     os.umask(PRIVATE)
+    _open_what_is_closed()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A file name may hold what the terminal's encoding lacks.
@@ -73,6 +75,13 @@ def main() -> None:
         # At its end Python looks for circles among all objects: 0.3 s, and the system gets all of
         # the memory back anyway.
         gc.freeze()
+
+
+def _open_what_is_closed() -> None:
+    """Takes the place of standard streams that the caller has closed: a file of ours would."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - until the process ends
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so

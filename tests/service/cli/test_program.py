@@ -95,6 +95,19 @@ def test_help_and_version_import_nothing_heavy() -> None:
     assert shell("--version").stdout.startswith("penultimate ")
 
 
+def test_streams_that_the_caller_closed_are_done_without(tmp_path: Path) -> None:
+    home = {"PENULTIMATE_HOME": str(tmp_path / "home"), "PENULTIMATE_BACKBONE": "toy"}
+    assert shell("keys", "create", "--role", "admin", **home).returncode == 0
+    table = [sys.executable, "-m", "service.cli", "keys", "list"]
+    ended = subprocess.run(
+        ["sh", "-c", 'exec "$@" <&- >&-', "sh", *table],
+        env={**os.environ, **home},
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
 def test_a_taken_port_is_refused_before_anything_starts(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
