@@ -14,13 +14,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from classifiers.card import Card
-    from classifiers.labels import Problem
+    from classifiers.label_set import Problem
+    from classifiers.statistics import Measure
 
 
 _CHANCE = {"auc": ("AUC", 0.5), "spearman": ("Spearman's correlation", 0.0)}
@@ -58,13 +58,29 @@ class BadRecipe(ClassifierError):
         )
 
 
+class Judged(Protocol):
+    """What a refusal tells of a card."""
+
+    @property
+    def name(self) -> str:
+        """The head that it would have belonged to."""
+
+    @property
+    def metrics(self) -> Mapping[str, Measure]:
+        """The value and the interval of each."""
+
+    @property
+    def p_value(self) -> float:
+        """Of no signal at all."""
+
+
 class NoSignal(ClassifierError):
     """Nothing was learnt; `card` has the figures. It belongs to no artefact.
 
     `metric` is the name of the one that says so.
     """
 
-    def __init__(self, card: Card, metric: str) -> None:
+    def __init__(self, card: Judged, metric: str) -> None:
         self.card = card
         self.metric = metric
         found = card.metrics[metric]

@@ -135,7 +135,7 @@ class OpenVinoEngine:
         self.space = self._converted.space
         self._lone = _Lane(lambda: self._compile("LATENCY"))
         self._many = _Lane(lambda: self._compile("THROUGHPUT"))
-        self._mapper = Mapper(self, lambda change: self._compile("LATENCY", change))
+        self._mapper = Mapper(self.space, self.run, lambda change: self._compile("LATENCY", change))
 
     def run(self, pixels: UInt8) -> Vectors:
         """Return the vectors of `pixels`: uint8 (n_images, size, size, 3), each seen on its own.

@@ -2,29 +2,32 @@
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from features.errors import EngineFailed, NoMaps
-from features.keys import UInt8
+from features.keys import EmbeddingSpace, UInt8, Vectors
 from features.maps import Maps, add_outputs, from_layers
 from features.runtime import Change
-
-if TYPE_CHECKING:
-    from features.engine import Engine
 
 
 class Mapper:
     """The maps of one image at a time.
 
     Args:
-        engine: has the vectors that maps must pool to.
+        space: of the backbone.
+        run: gives the vectors that maps must pool to.
         compile_with: compiles the backbone, after what it is given has changed the graph.
     """
 
-    def __init__(self, engine: "Engine", compile_with: Callable[[Change], Any]) -> None:
-        self._engine, self._compile_with = engine, compile_with
+    def __init__(
+        self,
+        space: EmbeddingSpace,
+        run: Callable[[UInt8], Vectors],
+        compile_with: Callable[[Change], Any],
+    ) -> None:
+        self._space, self._run, self._compile_with = space, run, compile_with
         self._outputs: list[int] = []
         self._request: Any = None
         self._closed = False
@@ -32,7 +35,7 @@ class Mapper:
 
     def run(self, image: UInt8) -> Maps:
         """Return the maps of an image: uint8 (size, size, 3)."""
-        self._engine.space.preprocessing.check(image[np.newaxis])
+        self._space.preprocessing.check(image[np.newaxis])
         with self._lock:
             if self._closed:
                 raise EngineFailed("it has been closed", hint="Open it again.")
@@ -48,15 +51,15 @@ class Mapper:
     def _opened(self) -> Any:  # noqa: ANN401  OpenVINO publishes no types
         """Return what runs it, seen to give maps that pool to the engine's own vectors."""
         request = self._compile_with(self._add_outputs).create_infer_request()
-        space = self._engine.space
-        shape = (space.preprocessing.size, space.preprocessing.size, 3)
+        size = self._space.preprocessing.size
+        shape = (size, size, 3)
         noise = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-        if not self._look(request, noise).pool_to(self._engine.run(noise[np.newaxis])):
-            raise NoMaps(space.backbone)
+        if not self._look(request, noise).pool_to(self._run(noise[np.newaxis])):
+            raise NoMaps(self._space.backbone)
         return request
 
     def _add_outputs(self, model: Any) -> None:  # noqa: ANN401  the same
-        self._outputs = add_outputs(model, self._engine.space)
+        self._outputs = add_outputs(model, self._space)
 
     def _look(self, request: Any, image: UInt8) -> Maps:  # noqa: ANN401  the same
         try:
