@@ -7,7 +7,15 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from classifiers.tasks import BAR, Question, Task, TaskMisfit, is_number, split_label
+from classifiers.tasks import (
+    BAR,
+    LARGEST_NUMBER,
+    Question,
+    Task,
+    TaskMisfit,
+    is_number,
+    split_label,
+)
 
 AUTO = "auto"
 """The task is found from the labels."""
@@ -109,7 +117,8 @@ def _ordinal(labels: Sequence[str], order: Sequence[str]) -> Question:
 def _regression(labels: Sequence[str], _: Sequence[str]) -> Question:
     words = [label for label in labels if not is_number(label)]
     if words:
-        raise TaskMisfit("Regression needs a number, written with a point, for every image", words)
+        need = f"a number of at most {LARGEST_NUMBER:g}, written with a point"
+        raise TaskMisfit(f"Regression needs {need}, for every image", words)
     return Question("regression", ())
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from classifiers.errors import LabelProblems
+from classifiers.label_set import Problem
 from classifiers.parallel import Tick
 from classifiers.recipe import Recipe
 from classifiers.tasks import Question
@@ -71,6 +73,9 @@ def sort_into_steps(
         question: what is asked.
         weights: float64 (n_images,), what each image counts.
         recipe: complete.
+
+    Raises:
+        LabelProblems: no column tells the images apart, for LightGBM cannot go on then.
     """
     import lightgbm
 
@@ -82,8 +87,13 @@ def sort_into_steps(
         weight=weights,
         params=_parameters(recipe, question),
         free_raw_data=False,
-    )
-    return data.construct()
+    ).construct()
+    # No bins: no threshold leaves enough images for a leaf on both its sides.
+    if not any(map(data.feature_num_bin, range(data.num_feature()))):
+        fewest = recipe.to_dict()["min_data_in_leaf"]
+        detail = f"No column of the vectors tells {fewest} images to learn from from the others."
+        raise LabelProblems([Problem("images_alike", detail)])
+    return data
 
 
 def fit(

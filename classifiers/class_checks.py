@@ -83,6 +83,13 @@ def _too_few_images(label_set: LabelSet, question: Question) -> Iterator[Problem
         yield Problem("too_few_images", f"{detail}: nothing tells what it is not.", first(common))
 
 
+def _one_number(label_set: LabelSet, question: Question) -> Iterator[Problem]:
+    labels = {label for _, label in learnt(label_set)}
+    if question.is_number and len(labels) > 1 and len({float(label) for label in labels}) == 1:
+        detail = f"{listed(sorted(labels))} are one number; two different ones are needed."
+        yield Problem("one_label", detail, first(labels))
+
+
 def _split_classes(label_set: LabelSet, question: Question) -> Iterator[Problem]:
     side_of = sides_of(label_set)
     if "test" not in side_of:
@@ -115,6 +122,7 @@ def _single_group(label_set: LabelSet, question: Question) -> Iterator[Problem]:
 CLASS_CHECKS: tuple[Callable[[LabelSet, Question], Iterator[Problem]], ...] = (
     _similar_labels,
     _too_few_images,
+    _one_number,
     _split_classes,
     _single_group,
 )

@@ -18,6 +18,9 @@ Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
+LARGEST = 1e15
+"""Of a vector's values: the sum of their squares is of single precision too."""
+
 
 @with_config(STRICT)
 class Values(TypedDict):
@@ -89,7 +92,7 @@ def arrange(
 
     Raises:
         SpaceMismatch: if X is not float32 (n_images, width).
-        LabelProblems: if X has values that are no finite numbers.
+        LabelProblems: if X has values that are no numbers, or too large.
     """
     expected = (len(label_set), width)
     if X.dtype != np.float32 or X.shape != expected:
@@ -143,7 +146,7 @@ def _examples(
 
 
 def _check_finite(X: Float32, label_set: LabelSet, rows: Sequence[int]) -> None:
-    damaged = [label_set.digests[row] for row in rows if not np.isfinite(X[row]).all()]
+    damaged = [label_set.digests[row] for row in rows if not (np.abs(X[row]) <= LARGEST).all()]
     if damaged:
-        detail = f"Vectors of {len(damaged)} images have values that are no numbers."
+        detail = f"Vectors of {len(damaged)} images have values that are no numbers, or too large."
         raise LabelProblems([Problem("damaged_vectors", detail, tuple(damaged[:SHOWN]))])

@@ -14,7 +14,6 @@ know the task asks a `Question`. Knows nothing of vectors, and of how anything i
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
 from typing import Literal
 
 import numpy as np
@@ -32,6 +31,9 @@ BAR, NONE = "|", "-"
 
 STRATUM = 5
 """Images of one stratum at least, so that each of five folds can hold one out."""
+
+LARGEST_NUMBER = 1e30
+"""Beyond it, sums of squares of single precision have no room."""
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _LINKS: Mapping[Task, int] = {"multilabel": EACH, "ordinal": GRADES, "regression": NUMBER}
@@ -194,6 +196,6 @@ def join_labels(names: Sequence[str]) -> str:
 
 
 def is_number(label: str) -> bool:
-    """Say whether a label is a finite number, written with a point."""
+    """Say whether a label is a number that can be learnt, written with a point."""
     text = label.strip()
-    return _NUMBER.fullmatch(text) is not None and isfinite(float(text))
+    return _NUMBER.fullmatch(text) is not None and abs(float(text)) <= LARGEST_NUMBER

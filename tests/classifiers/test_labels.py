@@ -185,6 +185,13 @@ def test_numbers_need_twenty_images(n: int, expected: set[str]) -> None:
     assert codes(label_set) == expected
 
 
+def test_one_number_written_in_two_ways_is_one_label() -> None:
+    written = LabelSet(digests(24), ("1.50", "1.5", "+1.5") * 8)
+    (found,) = find_problems(written, task="regression")
+    assert (found.code, found.severity) == ("one_label", "error")
+    assert found.items == ("+1.5", "1.5", "1.50")
+
+
 @given(columns)
 def test_any_label_set_gets_a_verdict_that_agrees_with_counting(
     rows: list[tuple[str, str, str | None, str | None]],

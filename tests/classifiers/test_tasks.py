@@ -24,8 +24,8 @@ def test_several_labels_survive_being_written(chosen: list[str]) -> None:
     assert split_label(" | ".join(chosen) or " - ") == tuple(chosen)
 
 
-@given(st.floats(-1e300, 1e300))
-def test_every_finite_number_is_one(number: float) -> None:
+@given(st.floats(-1e30, 1e30))
+def test_every_number_that_can_be_learnt_is_one(number: float) -> None:
     assert is_number(repr(number))
     assert is_number(f"{number:.3e}")
 

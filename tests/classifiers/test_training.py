@@ -259,12 +259,23 @@ def with_value(value: float) -> np.ndarray:
     return X
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -2e15])
 def test_vectors_that_are_no_numbers_are_refused_by_digest(value: float) -> None:
     with pytest.raises(LabelProblems) as caught:
         taught(with_value(value), CATS)
     (found,) = caught.value.problems
     assert (found.code, found.items) == ("damaged_vectors", (digests(8)[7],))
+
+
+def test_images_that_nothing_tells_apart_are_refused() -> None:
+    few = alternating(("cat", "dog"), 6)
+    alike = np.ones((12, WIDTH), np.float32)
+    one_differs = alike.copy()
+    one_differs[7, :20] = 3
+    for X, fewest in ((alike, 2), (one_differs, 2), (vectors(few, 2.0), 7)):
+        with pytest.raises(LabelProblems, match=f"tells {fewest} images") as caught:
+            taught(X, few, recipe=replace(QUICK, min_data_in_leaf=fewest))
+        assert [found.code for found in caught.value.problems] == ["images_alike"]
 
 
 @pytest.mark.parametrize(
