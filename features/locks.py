@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
@@ -68,7 +68,23 @@ def locked_if_free(path: Path) -> Iterator[bool]:
         os.close(descriptor)
 
 
-def _take(path: Path) -> int:
+@contextmanager
+def holding_together(path: Path) -> Iterator[Callable[[], None]]:
+    """Hold the lock on a file together with others.
+
+    Yields:
+        What waits until all of them are done, and then holds it alone until the block ends.
+    """
+    with reaching(path):
+        descriptor = _take(path, fcntl.LOCK_SH)
+    try:
+        # Flock lets go before it waits: of two that want to be alone, neither stops the other.
+        yield lambda: fcntl.flock(descriptor, fcntl.LOCK_EX)
+    finally:
+        os.close(descriptor)
+
+
+def _take(path: Path, kind: int = fcntl.LOCK_EX) -> int:
     while True:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -77,7 +93,7 @@ def _take(path: Path) -> int:
             continue
         try:
             # flock belongs to the open file, so two stores of one process exclude each other too.
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            fcntl.flock(descriptor, kind)
             if _is_at(descriptor, path):
                 return descriptor
         except BaseException:

@@ -1,13 +1,14 @@
 """One workspace's own places: records, index, images, heads. Nothing here reaches another's."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from threading import Lock
 
 from classifiers.zoo import Zoo
 from features.blobs import Blobs
 from features.keys import EmbeddingSpace
+from features.locks import holding_together
 from features.store import FeatureStore
 
 IMAGES, ZOO, INDEX = "images", "zoo", "index"
@@ -53,6 +54,14 @@ class Workspace:
             yield store
         finally:
             store.close()
+
+    def erasing(self) -> AbstractContextManager[Callable[[], None]]:
+        """Held by whoever removes images of which the catalog has a note that they are to go.
+
+        The note is taken back only by who then holds it alone: an image that comes again after it
+        must not meet somebody who still removes it. See `features.locks.holding_together`.
+        """
+        return holding_together(self._home / "run" / f"erasing-{self.name}.lock")
 
     def _store_of(self, space: EmbeddingSpace) -> FeatureStore:
         self._note(space)

@@ -153,7 +153,7 @@ class Catalog:
                 connection.execute(delete(erasures).where(_erasure(workspace, digest)))
 
     def open_erasures(self) -> list[tuple[str, str]]:
-        """(workspace, digest) of erasures that a crash interrupted."""
+        """(workspace, digest) of erasures that are not finished."""
         with self.database.read() as connection:
             rows = connection.execute(select(erasures))
             return [(r.workspace, r.digest) for r in rows]

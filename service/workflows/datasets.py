@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Literal
 
 from classifiers.labels import LabelSet, find_problems
@@ -11,7 +12,7 @@ from service.errors import InvalidRequest, NotFound
 from service.names import check_text
 from service.problems import problem_entry
 from service.product import Product
-from service.workflows.erase import finish_erasures
+from service.workflows.erase import erase_all
 
 
 def label_set(images: Sequence[Labelled]) -> LabelSet:
@@ -93,9 +94,8 @@ def relabel(
 
 def delete(product: Product, workspace: str, name: str, *, actor: str = SYSTEM) -> dict[str, Any]:
     """Deletes a dataset and every image of it that no other dataset uses."""
-    orphans = product.catalog.remove_dataset(workspace, name, actor=actor)
-    finish_erasures(product, workspace, orphans)
-    return {"dataset": name, "images_removed": len(orphans)}
+    remove = partial(product.catalog.remove_dataset, workspace, name, actor=actor)
+    return {"dataset": name, "images_removed": erase_all(product, workspace, remove)}
 
 
 def _entries(entries: Sequence[dict[str, Any]]) -> list[Labelled]:

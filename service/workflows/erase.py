@@ -1,8 +1,9 @@
 """An image gone for good, from every space: the intent is noted first, a restart finishes it."""
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import structlog
@@ -42,18 +43,22 @@ def erase(product: Product, workspace: str, digest: str, *, actor: str = SYSTEM)
         )
     product.embedder.flush()
     place = product.workspaces[workspace]
-    with _every_store(product, workspace) as stores:
-        stored = place.blobs.has(digest) or any(digest in store for store in stores)
-    entries, trained = product.catalog.begin_erasure(workspace, digest, stored=stored, actor=actor)
-    late = _remove(product, workspace, [digest])
-    known = bool(stored or entries or trained)
-    if late and not known:
-        noted = {"datasets": 0, "heads": []}
-        product.catalog.audit.add(workspace, actor, "image.erase", digest, "done", noted)
-    try:
-        product.catalog.finish_erasures(workspace, [digest])
-    except ErasurePending as error:
-        raise ErasurePending([f"{name}@{version}" for name, version in trained]) from error
+    with place.erasing() as alone:
+        with _every_store(product, workspace) as stores:
+            stored = place.blobs.has(digest) or any(digest in store for store in stores)
+        entries, trained = product.catalog.begin_erasure(
+            workspace, digest, stored=stored, actor=actor
+        )
+        late = _remove(product, workspace, [digest])
+        known = bool(stored or entries or trained)
+        if late and not known:
+            noted = {"datasets": 0, "heads": []}
+            product.catalog.audit.add(workspace, actor, "image.erase", digest, "done", noted)
+        alone()
+        try:
+            product.catalog.finish_erasures(workspace, [digest])
+        except ErasurePending as error:
+            raise ErasurePending([f"{name}@{version}" for name, version in trained]) from error
     if not (known or late):
         raise NotFound("image", digest, hint="Nothing of it is stored here, or not any more.")
     return {
@@ -64,15 +69,27 @@ def erase(product: Product, workspace: str, digest: str, *, actor: str = SYSTEM)
     }
 
 
-def finish_erasures(product: Product, workspace: str, digests: Collection[str]) -> None:
-    """Removes what is left of images whose erasure was noted; safe to repeat.
+def erase_all(product: Product, workspace: str, note: Callable[[], Collection[str]]) -> int:
+    """Removes images for good; safe to repeat.
+
+    Args:
+        product: everything that is wired.
+        workspace: whose images.
+        note: notes in the catalog which are to go, or finds such notes, and returns them.
+
+    Returns:
+        How many.
 
     Raises:
         ErasurePending: they are gone, but for deleted rows in the catalog's log.
     """
-    if digests:
-        _remove(product, workspace, digests)
-        product.catalog.finish_erasures(workspace, digests)
+    with product.workspaces[workspace].erasing() as alone:
+        digests = note()
+        if digests:
+            _remove(product, workspace, digests)
+            alone()
+            product.catalog.finish_erasures(workspace, digests)
+    return len(digests)
 
 
 def _remove(product: Product, workspace: str, digests: Collection[str]) -> set[str]:
@@ -105,26 +122,30 @@ def resume(product: Product) -> int:
 
 def finish_open(product: Product) -> int:
     """Finishes erasures that were noted and not finished; returns how many images are gone."""
-    noted: dict[str, list[str]] = {}
-    for workspace, digest in product.catalog.open_erasures():
-        noted.setdefault(workspace, []).append(digest)
-    return sum(_finished(product, workspace, digests) for workspace, digests in noted.items())
+
+    def noted(workspace: str) -> set[str]:
+        return {digest for whose, digest in product.catalog.open_erasures() if whose == workspace}
+
+    concerned = sorted({workspace for workspace, _ in product.catalog.open_erasures()})
+    return sum(_finished(product, workspace, partial(noted, workspace)) for workspace in concerned)
 
 
 def _forget_abandoned(product: Product, workspace: str) -> int:
     with Blobs(product.settings.home / IMAGES / workspace).abandoned() as digests:
-        strays = product.catalog.erase_strays(workspace, digests) if digests else set()
-        return _finished(product, workspace, strays)
+        if not digests:
+            return 0
+        return _finished(
+            product, workspace, partial(product.catalog.erase_strays, workspace, digests)
+        )
 
 
-def _finished(product: Product, workspace: str, digests: Collection[str]) -> int:
+def _finished(product: Product, workspace: str, note: Callable[[], Collection[str]]) -> int:
     """How many images are gone: none, where the catalog's log is read; then it is tried again."""
     try:
-        finish_erasures(product, workspace, digests)
+        return erase_all(product, workspace, note)
     except ErasurePending as error:
         log.warning("erased images are not wiped off yet", reason=error.detail)
         return 0
-    return len(digests)
 
 
 @contextmanager

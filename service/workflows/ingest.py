@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from service.errors import InvalidRequest, ServiceError
 from service.names import check_name, check_text, clean_filename
 from service.problems import problem
 from service.product import Product
+from service.workflows.erase import erase_all
 from service.workspace import Workspace
 
 log = structlog.get_logger("ingest")
@@ -149,10 +151,7 @@ def _keep(
 def _withdraw(product: Product, place: Workspace, digests: set[str]) -> None:
     """Takes back what was written of images that no dataset holds."""
     try:
-        strangers = digests - product.catalog.datasets.digests(place.name)
-        for digest in strangers:
-            place.blobs.delete(digest)
-        place.store.delete(strangers)
+        erase_all(product, place.name, partial(product.catalog.erase_strays, place.name, digests))
     except (FeatureError, ServiceError) as error:
         # The next start does it: it knows from the note that this block has not ended well.
         log.warning("bytes that no dataset holds were not taken back", reason=str(error))

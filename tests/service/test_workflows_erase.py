@@ -1,6 +1,8 @@
 """An erasure reaches every space that a workspace ever had, not only the one that is served."""
 
 import sqlite3
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +10,7 @@ from threading import Event
 from typing import Any
 
 import pytest
-from in_process import opened, refused, settings_of
+from in_process import files, opened, refused, settings_of
 from live_server import picture
 
 from features.errors import StoreUnavailable
@@ -106,6 +108,32 @@ def test_it_is_noted_even_where_the_catalog_is_read_meanwhile(
         with pytest.raises(ErasurePending):
             erase_what_comes_late(product, monkeypatch)
     note_of_late(product)
+
+
+def test_an_image_that_comes_again_meets_nobody_who_still_removes_it(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two erasures of one image at a time: the first that ends must not let it in too early."""
+    monkeypatch.setattr("service.workflows.erase.SECOND_LOOK_S", 0.4)
+    with opened(settings_of(home)) as http, ThreadPoolExecutor() as pool:
+        first = pool.submit(http.delete, f"/v1/images/{IMAGE}")
+        time.sleep(0.2)
+        others = [
+            pool.submit(http.delete, f"/v1/images/{IMAGE}"),
+            pool.submit(finish_open, http.product),
+        ]
+        assert first.result().status_code == 200
+        again = http.post(
+            "/v1/datasets/again/images", files=files(picture("red", 0)), data={"labels": "red"}
+        )
+        assert again.status_code == 200, again.text
+        for other in others:
+            other.result()
+        assert http.get("/v1/datasets/again").json()["images"] == 1
+        place = http.product.workspaces[W]
+        assert place.blobs.has(IMAGE)
+        assert IMAGE in place.store
+        assert http.product.catalog.open_erasures() == []
 
 
 def test_an_erasure_that_cannot_reach_a_space_is_finished_at_the_next_start(

@@ -1,7 +1,7 @@
 """Ingest against what may happen at the same moment: erasures, other uploads, damaged files."""
 
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from typing import Any
 
@@ -76,6 +76,29 @@ def test_an_image_that_is_being_erased_leaves_nothing_behind(product: Product) -
     assert kept(product, BLUE) == (False, False)
     assert ingest(product, W, "d", [upload(BLUE), upload(KNOWN)])["added"] == 2
     assert kept(product, KNOWN) == (True, True)
+
+
+def test_what_a_failed_upload_takes_back_nobody_is_told_is_kept(
+    product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same image comes in another upload while the first takes it back."""
+    blobs, others = product.workspaces[W].blobs, list[Future[dict[str, Any]]]()
+    delete = blobs.delete
+
+    def meanwhile(name: str) -> bool:
+        if not others:
+            others.append(pool.submit(ingest, product, W, "other", [upload(BLUE)]))
+            wait(others, timeout=1.5)  # seconds
+        return delete(name)
+
+    product.catalog.begin_erasure(W, digest(KNOWN))
+    with monkeypatch.context() as patched, ThreadPoolExecutor(1) as pool:
+        patched.setattr("features.blobs.Blobs.delete", lambda _, name: meanwhile(name))
+        with pytest.raises(Conflict):
+            ingest(product, W, "d", [upload(BLUE), upload(KNOWN)])
+        with suppress(Conflict):
+            assert others[0].result()["added"] == 1
+            assert kept(product, BLUE) == (True, True)
 
 
 def test_an_erasure_that_a_crash_interrupted_is_finished_at_the_next_start(
