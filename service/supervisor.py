@@ -27,7 +27,7 @@ CANCEL_WITHIN_S = 10.0
 RESTART_AFTER_S = (0.0, 1.0, 5.0, 15.0)
 
 LIVED_S = 60.0
-"""A trainer that lived so long was sound: what happened before no longer counts."""
+"""A trainer that lived so long, or took up a job, was sound: what was before no longer counts."""
 
 HOPELESS = 4
 """Deaths in a row after which waiting jobs are told that nobody will do them."""
@@ -95,14 +95,20 @@ class Supervisor:
             process.kill()
             process.wait()
             # At once, or the next trainer would be killed for the same job while it starts.
-            self._catalog.jobs.recover(
-                orphaned_owner_prefix=mine, stale_s=self._settings.job_stale_s
-            )
+            self._settle()
+
+    def _settle(self) -> list[str]:
+        """Settles the jobs of a trainer that is dead, without waiting for the next one."""
+        return self._catalog.jobs.recover(
+            orphaned_owner_prefix=trainer_prefix(self._settings.home),
+            stale_s=self._settings.job_stale_s,
+        )
 
     def _restart(self) -> None:
         if self._process is not None:
             log.error("trainer died", status=self._process.returncode)
-            if time.monotonic() - self._born > LIVED_S:
+            # What it died of may be its job: each of these is tried no more than twice.
+            if self._settle() or time.monotonic() - self._born > LIVED_S:
                 self._deaths = 0
             if self._deaths >= HOPELESS:
                 self._catalog.jobs.fail_waiting()

@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Event, Thread
 from uuid import uuid4
 
@@ -19,7 +19,7 @@ from classifiers.errors import TrainingCancelled
 from classifiers.warming import warm_up
 from features.errors import FeatureError
 from service.catalog import Job, Jobs
-from service.errors import ServiceError
+from service.errors import CatalogUnavailable, ServiceError
 from service.logs import configure_logs
 from service.memory import give_back
 from service.names import trainer_prefix
@@ -100,7 +100,9 @@ class Trainer:
             with self._heart(job):
                 WORK[job.kind](self._product, job, self._owner, self._reporter(job))
             bound.info("job succeeded")
-        except Interrupted:
+        except (Interrupted, CatalogUnavailable):
+            # A catalog that is still away says so again here; the job is found as that of a trainer
+            # of which nothing is heard.
             self._jobs.give_back(job.id, self._owner)
             bound.info("job given back")
         except TrainingCancelled:
@@ -152,7 +154,13 @@ class Trainer:
             if stage == last_stage and time.monotonic() - last_time < REPORT_EVERY_S:
                 return
             last_time, last_stage = time.monotonic(), stage
-            if not self._jobs.report(job.id, self._owner, stage=stage, progress=progress):
+            try:
+                goes_on = self._jobs.report(job.id, self._owner, stage=stage, progress=progress)
+            except CatalogUnavailable as error:
+                # What is learnt does not need it; the next report may reach it again.
+                log.warning("progress not written", job=job.id, reason=str(error))
+                return
+            if not goes_on:
                 raise TrainingCancelled
 
         return report
@@ -164,7 +172,8 @@ class Trainer:
 
         def beat() -> None:
             while not done.wait(BEAT_EVERY_S):
-                self._jobs.beat(job.id, self._owner)
+                with suppress(CatalogUnavailable):
+                    self._jobs.beat(job.id, self._owner)
 
         thread = Thread(target=beat, name="heart", daemon=True)
         thread.start()

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from classifiers.head import Head
+from features.disk import reaching
 from service.access import Principal
 from service.catalog import CHAMPION, ELSEWHERE, SYSTEM, HeadEntry, Version
 from service.errors import Forbidden, LearntElsewhere, NotFound
@@ -133,6 +135,16 @@ def delete_version(
     unused = product.catalog.heads.remove_version(workspace, name, version, actor=actor)
     _drop(product, workspace, unused)
     return {"head": name, "version": version, "deleted": True}
+
+
+def keep(product: Product, workspace: str, head: Head) -> str:
+    """Writes the artefact of a head and returns its name; no version uses it yet.
+
+    Raises:
+        StoreUnavailable: the disk refuses.
+    """
+    with reaching(product.settings.home / ZOO / workspace):
+        return product.workspaces[workspace].zoo.add(head)
 
 
 def sweep(product: Product, workspace: str) -> int:

@@ -17,6 +17,7 @@ from service.problems import problem_entry
 from service.product import Product
 from service.schemas import LearnOptions
 from service.workflows.datasets import label_set
+from service.workflows.heads import keep, sweep
 from service.workflows.vectors import Report, complete
 
 
@@ -110,13 +111,23 @@ def run_learning(product: Product, job: Job, owner: str, report: Report) -> None
         threads=product.settings.threads or os.cpu_count() or 1,
     )
     report("registering", 0.98)
-    _register(product, job, owner, head, labels)
+    try:
+        _register(product, job, owner, head, labels)
+    except (LabelsNotReady, TrainingCancelled):
+        sweep(product, job.workspace)
+        raise
 
 
 def _register(product: Product, job: Job, owner: str, head: Head, labels: LabelSet) -> None:
-    artefact = product.workspaces[job.workspace].zoo.add(head)
+    artefact = keep(product, job.workspace, head)
     catalog = product.catalog
     with catalog.database.write() as connection:
+        gone = set(labels.digests) - catalog.datasets.held(
+            connection, job.workspace, labels.digests
+        )
+        if gone:
+            # Whoever erased them was told that no head had learnt from them.
+            raise LabelsNotReady(f"{len(gone)} images were erased meanwhile.", hint="Ask again.")
         version = catalog.heads.register(
             connection,
             job.workspace,

@@ -10,7 +10,7 @@ from service.errors import Conflict, HeadOfAnotherSpace, NotFound
 from service.head_files import pack, unpack
 from service.names import check_name
 from service.product import Product
-from service.workflows.heads import card, find_version
+from service.workflows.heads import card, find_version, keep
 
 
 def export_head(
@@ -69,11 +69,11 @@ def _register(
 ) -> tuple[int, bool]:
     # Opened first: a workspace notes its space in the catalog itself.
     catalog, zoo = product.catalog, product.workspaces[workspace].zoo
-    artefact = zoo.add(head)
+    artefact = keep(product, workspace, head)
     with catalog.database.write() as connection:
         # Nobody deletes artefacts now, but somebody may have, before a version used this one.
         if not zoo.has(artefact):
-            zoo.add(head)
+            keep(product, workspace, head)
         known = catalog.heads.version_of(connection, workspace, name, artefact)
         if known is not None:
             return known, False

@@ -14,6 +14,7 @@ import pytest
 from in_process import settings_of
 
 from service.catalog import Catalog, Job
+from service.names import trainer_prefix
 from service.product import Product
 from service.schemas import LearnOptions
 from service.supervisor import Supervisor, spawn_trainer
@@ -181,20 +182,62 @@ def stopped(process: subprocess.Popen[bytes] | None, catalog: Path) -> bool:
     return True
 
 
+@pytest.fixture
+def become(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
+    """Puts a script in the place of the trainer."""
+    package = tmp_path / "other" / "service"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    monkeypatch.setattr("service.supervisor.PACKAGES", package.parent)
+    monkeypatch.setattr("service.supervisor.RESTART_AFTER_S", (0.0,))
+    monkeypatch.setattr("service.supervisor.LOOK_EVERY_S", 0.05)
+    return lambda script: (package / "trainer.py").write_text(script) and None
+
+
+DIES_OF_POISON = """
+import os, sqlite3, sys, time
+catalog = sqlite3.connect(os.environ["PENULTIMATE_HOME"] + "/catalog.sqlite", isolation_level=None)
+while True:
+    time.sleep(0.05)
+    query = "SELECT id, request FROM jobs WHERE state = 'queued' ORDER BY created LIMIT 1"
+    for job, request in catalog.execute(query).fetchall():
+        taken = "state = 'running', owner = ?, heartbeat = ?, attempts = attempts + 1"
+        values = ("OWNER", time.time(), job)
+        catalog.execute("UPDATE jobs SET " + taken + " WHERE id = ?", values)
+        if "poison" in request:
+            sys.exit(1)
+        catalog.execute("UPDATE jobs SET state = 'succeeded' WHERE id = ?", (job,))
+"""
+
+
+def test_a_job_is_done_whatever_the_trainer_died_of_before(
+    product: Product, supervise: Callable[[], Supervisor], become: Callable[[str], None]
+) -> None:
+    def ask(name: str) -> Job:
+        return product.catalog.jobs.submit(W, "learn", {"name": name})
+
+    poison, sound = [ask(f"poison-{number}") for number in range(4)], ask("sound")
+    become(DIES_OF_POISON.replace("OWNER", f"{trainer_prefix(product.settings.home)}7"))
+    supervise()
+    until(lambda: state(product, sound) not in ("queued", "running"))
+    assert state(product, sound) == "succeeded"
+    for one in poison:
+        error = product.catalog.jobs.get(W, one.id).error
+        assert error is not None
+        assert error["detail"] == "The process that worked on this job died 2 times."
+
+
+@pytest.mark.parametrize("claimed", [False, True])
 def test_jobs_that_no_trainer_lives_to_do_are_told_so(
     product: Product,
     asked: Job,
     supervise: Callable[[], Supervisor],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
+    become: Callable[[str], None],
+    claimed: bool,  # noqa: FBT001 - a case
 ) -> None:
-    package = tmp_path / "broken" / "service"
-    package.mkdir(parents=True)
-    (package / "__init__.py").touch()
-    (package / "trainer.py").write_text("raise SystemExit(1)")
-    monkeypatch.setattr("service.supervisor.PACKAGES", package.parent)
-    monkeypatch.setattr("service.supervisor.RESTART_AFTER_S", (0.0,))
-    monkeypatch.setattr("service.supervisor.LOOK_EVERY_S", 0.05)
+    become("raise SystemExit(1)")
+    if claimed:
+        product.catalog.jobs.claim(f"{trainer_prefix(product.settings.home)}7")
     supervise()
     until(lambda: state(product, asked) == "failed")
     error = product.catalog.jobs.get(W, asked.id).error

@@ -1,5 +1,7 @@
 """The trainer, in this process: what it does with a job is in the job table, whatever happens."""
 
+import errno
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -13,9 +15,11 @@ from live_server import picture
 from features.errors import StoreUnavailable
 from service import trainer
 from service.catalog import Job
+from service.errors import CatalogUnavailable
 from service.product import Product, Upload
 from service.schemas import LearnOptions
 from service.trainer import Trainer
+from service.workflows.erase import erase
 from service.workflows.ingest import LabelledUpload, ingest
 from service.workflows.learn import request_learning
 from service.workflows.predict import predict_images
@@ -203,6 +207,74 @@ def test_images_erased_since_the_question_are_not_learnt_from(product: Product) 
     (job,) = work(product)
     assert job.state == "succeeded"
     assert len(product.catalog.heads.training_labels(W, "new", 1)) == 23
+
+
+def test_images_erased_while_they_are_learnt_from_are_in_no_head(
+    product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever erased them was told of every head that had learnt from them, and this is none."""
+    job, told = ask(product), list[object]()
+    digest = min(product.catalog.datasets.digests(W, "colour", "red"))
+    kept = set(product.workspaces[W].zoo.artefacts())
+    at_stage(
+        product,
+        monkeypatch,
+        "registering",
+        lambda: told.extend(one["head"] for one in erase(product, W, digest)["heads"]),
+    )
+    (ended,) = work(product)
+    assert told == ["colour", "is-red"]
+    assert (ended.id, ended.state) == (job.id, "failed")
+    assert ended.error is not None
+    assert ended.error["detail"] == "1 images were erased meanwhile."
+    assert "new" not in {e.name for e in product.catalog.heads.entries(W)}
+    assert set(product.workspaces[W].zoo.artefacts()) == kept
+
+
+def test_progress_that_cannot_be_written_stops_no_job(
+    product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = CatalogUnavailable("it is away", hint="Wait.")
+
+    def refuse() -> None:
+        raise away
+
+    ask(product)
+    at_stage(product, monkeypatch, "evaluating", refuse)
+    (job,) = work(product)
+    assert (job.state, job.attempts) == ("succeeded", 1)
+
+
+def test_a_job_that_the_catalog_was_away_for_goes_back_into_the_queue(
+    product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask(product)
+    with monkeypatch.context() as patched:
+
+        def refuse(*_: object, **__: object) -> None:
+            raise CatalogUnavailable("it is away", hint="Wait.")
+
+        patched.setattr(product.catalog.heads, "register", refuse)
+        claimed = product.catalog.jobs.claim("somebody")
+        assert claimed is not None
+        trainer = Trainer(product, Event())
+        trainer._owner = "somebody"
+        trainer.work(claimed)
+    assert product.catalog.jobs.get(W, claimed.id).state == "queued"
+    assert [job.state for job in work(product)] == ["succeeded"]
+
+
+def test_a_full_disk_under_a_head_is_said_to_be_one(
+    product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    ask(product)
+    monkeypatch.setattr(product.workspaces[W].zoo, "add", full)
+    (job,) = work(product)
+    assert job.error is not None
+    assert job.error["code"] == "store_unavailable"
 
 
 def test_records_that_are_gone_are_made_again_from_the_bytes(product: Product) -> None:
