@@ -111,6 +111,12 @@ def full_problem(error: Exception) -> dict[str, Any]:
     return {**body, "problems": problems} if problems else body
 
 
+def lasting(said: dict[str, Any]) -> dict[str, Any]:
+    """A problem to be kept, without the images and groups that it names: they may be erased."""
+    problems = [{**one, "items": []} for one in said.get("problems", ())]
+    return {**said, "problems": problems} if problems else said
+
+
 def retry_after_s(error: Exception) -> int | None:
     """Whole seconds after which the same request may work, where that is known."""
     if isinstance(error, images.Overloaded):

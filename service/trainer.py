@@ -23,7 +23,7 @@ from service.errors import CatalogUnavailable, ServiceError
 from service.logs import configure_logs
 from service.memory import give_back
 from service.names import trainer_prefix
-from service.problems import problem
+from service.problems import lasting, problem
 from service.product import Product
 from service.settings import Settings
 from service.wiring import build
@@ -110,7 +110,7 @@ class Trainer:
             bound.info("job cancelled")
         except Exception as error:  # noqa: BLE001 - a job must end with its reason, whatever it is
             said = problem(error)
-            self._jobs.fail(job.id, self._owner, said)
+            self._jobs.fail(job.id, self._owner, lasting(said))
             if said["code"] == "internal_error":
                 bound.exception("job failed")
             else:

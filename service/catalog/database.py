@@ -21,7 +21,7 @@ PATIENCE = {"connect_timeout": 10, "tcp_user_timeout": 30_000}
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
-REVISION = "0002"
+REVISION = "0003"
 """The newest migration. A catalog at another revision is migrated, or refused if it is newer."""
 
 BUSY_TIMEOUT_MS = 15_000

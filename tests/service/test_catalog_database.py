@@ -68,6 +68,21 @@ def test_a_catalog_of_a_newer_release_is_refused_and_left_alone(new_catalog_url:
     catalog.close()
 
 
+def test_an_older_catalog_forgets_whom_its_failed_jobs_named(new_catalog_url: str) -> None:
+    catalog = Catalog(new_catalog_url)
+    job = catalog.jobs.submit(W, "learn", {"name": "h"})
+    catalog.jobs.claim("me")
+    wrong = {"code": "conflicting_groups", "detail": "1 image.", "items": ["PATIENT-4711"]}
+    catalog.jobs.fail(job.id, "me", {"code": "labels_not_ready", "problems": [wrong]})
+    with catalog.database.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
+    catalog.close()
+    catalog = Catalog(new_catalog_url)
+    error = catalog.jobs.get(W, job.id).error
+    assert error == {"code": "labels_not_ready", "problems": [{**wrong, "items": []}]}
+    catalog.close()
+
+
 OPEN = """
 import sys
 from service.catalog import Catalog

@@ -1,10 +1,12 @@
 """The trainer, in this process: what it does with a job is in the job table, whatever happens."""
 
 import errno
+import itertools
 import os
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from threading import Event
 from typing import Any
 
@@ -127,6 +129,20 @@ def test_a_failure_says_why_and_leaves_no_head(product: Product) -> None:
     assert "new" not in {e.name for e in product.catalog.heads.entries(W)}
     allowed = teach(product, "new", "noise", allow_no_signal=True)
     assert allowed.state == "succeeded"
+
+
+def test_a_failure_that_is_kept_names_no_image_and_no_group(product: Product) -> None:
+    """They may be erased, and the job stays."""
+    ask(product)
+    images = product.catalog.datasets.images(W, "colour")
+    torn = [replace(image, group="PATIENT-4711") for image in images]
+    sides = zip(torn, itertools.cycle(("train", "test")), strict=False)
+    product.catalog.datasets.add(W, "colour", [replace(i, split=side) for i, side in sides])
+    (job,) = work(product)
+    assert job.error is not None
+    assert job.error["code"] == "labels_not_ready"
+    assert not any(one["items"] for one in job.error["problems"])
+    assert "PATIENT" not in str(job.error)
 
 
 def test_an_error_that_nobody_expected_ends_the_job_and_not_the_trainer(
