@@ -1,7 +1,7 @@
 """Reading what clients send: multipart with limits, JSON against a schema. Knows no routes."""
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from math import inf
 from typing import IO, Any, TypeVar
@@ -38,14 +38,32 @@ def is_json(request: Request) -> bool:
     return _kind(request) == "application/json"
 
 
-async def read_json(request: Request, model: type[Model]) -> Model:
+async def read_json(
+    request: Request,
+    model: type[Model],
+    *,
+    one: Collection[str] = (),
+    many: Collection[str] = (),
+) -> Model:
     """The body as a model.
+
+    Args:
+        request: whose body.
+        model: its shape.
+        one: fields that the query's parameters stand in for where the body lacks them, as they do
+            for a form.
+        many: the same of fields that may stand there several times.
 
     Raises:
         InvalidRequest: it is no JSON, or not of this shape; every problem is named.
     """
     try:
-        return model.model_validate(orjson.loads(await request.body()))
+        body = orjson.loads(await request.body())
+        if isinstance(body, dict) and (query := request.query_params):
+            asked = {name: query.getlist(name) for name in (*one, *many) if name in query}
+            found = {name: said if name in many else said[-1] for name, said in asked.items()}
+            body = {**found, **body}
+        return model.model_validate(body)
     except orjson.JSONDecodeError as error:
         raise InvalidRequest(f"The body is not JSON: {error}.", hint="Send JSON.") from error
     except ValidationError as error:

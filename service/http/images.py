@@ -45,7 +45,9 @@ async def predict_images(request: Request, who: Reader, turn: Answering) -> Resp
     """Asks many heads about images, at the cost of one look at each image."""
     product: Product = request.app.state.product
     if is_json(request):
-        query = await read_json(request, schemas.PredictDigests)
+        query = await read_json(
+            request, schemas.PredictDigests, one=("evidence", "explain"), many=("heads",)
+        )
         return answer(
             await turn.run(
                 predict.predict_digests,
@@ -118,7 +120,7 @@ async def search_images(request: Request, who: Reader, turn: Answering) -> Respo
     """Finds the images most similar to an image, a known digest or a vector."""
     product: Product = request.app.state.product
     if is_json(request):
-        query = await read_json(request, schemas.SearchQuery)
+        query = await read_json(request, schemas.SearchQuery, one=("k", "dataset", "label"))
         return answer(await turn.run(_search_json, product, who.workspace, query))
     form = await read_small_form(request, max_files=1)
     with form.checking():

@@ -106,6 +106,12 @@ def test_a_filter_follows_every_change_of_what_has_the_label(http: Http) -> None
     assert labelled("green") == before - {moved, erased}
 
 
+def test_filters_may_stand_in_the_address_of_json_too(http: Http) -> None:
+    url = "/v1/search?k=2&label=green&dataset=colour"
+    hits = http.post(url, json={"digest": digest(KNOWN)}).json()["hits"]
+    assert [h["label"] for h in hits] == ["green", "green"]
+
+
 def test_the_query_itself_is_left_out_and_not_kept(http: Http) -> None:
     assert digest(KNOWN) not in [h["digest"] for h in search(http, KNOWN, k=1_000)]
     search(http, BLUE)

@@ -197,6 +197,19 @@ def test_what_is_asked_for_may_stand_in_the_query_too(http: Http) -> None:
     assert len(result["evidence"]) == 2
 
 
+def test_the_query_stands_in_for_what_json_lacks_too(http: Http) -> None:
+    known = {"digests": [digest(picture("red", 0))]}
+    url = "/v1/predict?heads=colour&heads=is-red@1&evidence=2"
+    (result,) = http.post(url, json=known).json()["results"]
+    assert [p["head"] for p in result["predictions"]] == ["colour", "is-red"]
+    assert len(result["evidence"]) == 2
+    (result,) = http.post(url, json={**known, "heads": ["is-red"], "evidence": 0}).json()["results"]
+    assert [p["head"] for p in result["predictions"]] == ["is-red"]
+    assert result["evidence"] == []
+    said = refused(http.post("/v1/predict?evidence=many", json=known), 422, "invalid_request")
+    assert "evidence" in said["detail"]
+
+
 @pytest.mark.parametrize(
     ("fields", "word"),
     [
