@@ -18,7 +18,8 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from classifiers.statistics import CONFIDENCE, Estimate, Scored, design_effect
+from classifiers.scored import Scored, inflation
+from classifiers.statistics import CONFIDENCE, Estimate
 
 Float64 = npt.NDArray[np.float64]
 
@@ -87,10 +88,15 @@ def spearman(scored: Scored) -> Estimate | None:
     step = min(float(np.mean(steps)), MOST_STEP)
     inside = float(np.clip(value, step - 1, 1 - step))
     variance = (1 + inside**2) * inverse_sizes * n / max(1, n - 3)  # of Fisher's z
-    effect = design_effect(scored.groups, influence, (1 - inside**2) ** 2 * variance, 1.0)
+    plain = (1 - inside**2) ** 2 * variance
+    factor = inflation(scored, influence, plain, 1.0)
     quantile = float(stdtrit(scored.degrees, (1 + CONFIDENCE) / 2))
-    half = quantile * np.sqrt(scored.sharing * effect * variance)
+    # What the images show is on the scale of the figure: divided by `plain` it has no bounds where
+    # the figure is near 1. On that of z it counts up to what images that are one by group would do.
+    half = quantile * np.sqrt(min(factor, scored.most_inflation) * variance)
     low, high = (float(np.tanh(np.arctanh(inside) + end)) for end in (-half, half))
+    half = quantile * np.sqrt(factor * plain)
+    low, high = max(-1.0, min(low, inside - half)), min(1.0, max(high, inside + half))
     return Estimate(value, min(value, low), max(value, high))
 
 
@@ -160,7 +166,8 @@ def _jackknifed(
     if not np.isfinite([value, *without]).all():
         return None
     n = len(without)
-    variance = (n - 1) / n * float(np.sum((without - without.mean()) ** 2)) * scored.sharing
+    variance = (n - 1) / n * float(np.sum((without - without.mean()) ** 2))
+    variance *= scored.sharing_of_groups
     half = float(stdtrit(max(1, n - 1), (1 + CONFIDENCE) / 2)) * np.sqrt(variance)
     low, high = max(lowest, value - half), min(highest, value + half)
     return Estimate(value, float(low), float(high))

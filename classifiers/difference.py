@@ -8,7 +8,8 @@ honest where an AUC is 1 and nothing varies. Knows nothing of spaces or heads.
 
 import numpy as np
 
-from classifiers.statistics import CONFIDENCE, Measure, Scored, auc, auc_influence
+from classifiers.scored import Scored
+from classifiers.statistics import CONFIDENCE, Measure, auc, auc_influence
 
 
 def auc_difference(one: Scored, other: Scored, n_comparisons: int = 1) -> Measure | None:

@@ -19,16 +19,8 @@ from classifiers.mixture import TREES, Choice, Mixture, Scores
 from classifiers.parallel import Tick, run_jobs
 from classifiers.permutation import PERMUTATIONS, permutation_p
 from classifiers.probabilities import to_answers
-from classifiers.statistics import (
-    CHANCE_AUC,
-    Estimate,
-    Measure,
-    Pass,
-    Scored,
-    auc,
-    balanced_accuracy,
-    cv_sharing,
-)
+from classifiers.scored import Pass, Scored, cv_sharing
+from classifiers.statistics import CHANCE_AUC, Estimate, Measure, auc, balanced_accuracy
 from classifiers.tasks import Question, Task
 
 Float64 = npt.NDArray[np.float64]

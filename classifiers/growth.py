@@ -37,7 +37,8 @@ from classifiers.folds import Plan
 from classifiers.mixture import Choice, Mixture
 from classifiers.parallel import Tick, run_jobs
 from classifiers.power_law import Law, fit_law
-from classifiers.statistics import Estimate, Pass, Scored, cv_sharing
+from classifiers.scored import Pass, Scored, cv_sharing
+from classifiers.statistics import Estimate
 from classifiers.tasks import Question
 
 Float64 = npt.NDArray[np.float64]

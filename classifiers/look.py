@@ -28,7 +28,8 @@ from classifiers.lesson import Copied, find_copied, keep_together
 from classifiers.linear import reduce_columns
 from classifiers.parallel import Tick, one_blas_thread, run_jobs
 from classifiers.recipe import Recipe
-from classifiers.statistics import Estimate, Pass, Scored, auc, balanced_accuracy, cv_sharing
+from classifiers.scored import Pass, Scored, cv_sharing
+from classifiers.statistics import Estimate, auc, balanced_accuracy
 from classifiers.tasks import Question
 
 Float32 = npt.NDArray[np.float32]

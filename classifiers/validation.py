@@ -21,7 +21,8 @@ from classifiers.judgement import claims, confusion
 from classifiers.label_set import LabelSet, part
 from classifiers.limits import describe_few, describe_unknown
 from classifiers.novelty import ALARM_RATE, unit_rows
-from classifiers.statistics import CHANCE_AUC, Measure, Pass, Scored, estimate
+from classifiers.scored import Pass, Scored
+from classifiers.statistics import CHANCE_AUC, Measure, estimate
 from classifiers.tasks import Question, TaskMisfit, is_number, split_label
 
 Float32 = npt.NDArray[np.float32]

@@ -1,5 +1,7 @@
 """Figures of grades and numbers agree with scikit-learn's, and their intervals keep their word."""
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -9,7 +11,7 @@ from scipy.stats import binom, kendalltau, spearmanr
 from sklearn.metrics import cohen_kappa_score, r2_score
 
 from classifiers.agreement import kappa, mean_absolute_error, r_squared, spearman
-from classifiers.statistics import Pass, Scored
+from classifiers.scored import Pass, Scored
 from classifiers.tasks import Question
 
 Float64 = npt.NDArray[np.float64]
@@ -168,3 +170,17 @@ def test_an_error_in_a_small_unit_is_not_rounded_away(unit: float) -> None:
     found = error.measure()
     assert found["value"] == pytest.approx(error.value, rel=1e-4)
     assert found["low"] < found["value"] < found["high"]
+
+
+@pytest.mark.parametrize("n", [30, 40, 60])
+def test_a_rank_correlation_near_one_is_not_called_chance(n: int) -> None:
+    for seed in range(20):
+        generator = np.random.default_rng(seed)
+        truth = generator.standard_normal(n)
+        given = truth + generator.standard_normal(n) / 5
+        folds = replace(numbers(truth, given, generator.permutation(n) % 5), sharing=2.25)
+        ranks, explained = spearman(folds), r_squared(folds)
+        assert ranks is not None
+        assert explained is not None
+        assert explained.low > 0.6
+        assert 0.4 < ranks.low < ranks.value

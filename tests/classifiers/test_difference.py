@@ -4,7 +4,8 @@ import numpy as np
 import numpy.typing as npt
 
 from classifiers.difference import auc_difference, unpaired_difference
-from classifiers.statistics import Measure, Pass, Scored, auc, cv_sharing
+from classifiers.scored import Pass, Scored, cv_sharing
+from classifiers.statistics import Measure, auc
 from classifiers.tasks import Question
 
 QUESTION = Question("binary", ("no", "yes"))

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
-from classifiers.statistics import Pass, Scored, auc, balanced_accuracy, cv_sharing
+from classifiers.scored import Pass, Scored, cv_sharing
+from classifiers.statistics import auc, balanced_accuracy
 from classifiers.tasks import Question
 
 Float64 = npt.NDArray[np.float64]
@@ -182,3 +183,21 @@ def test_several_classes_averaged_are_surer_than_one() -> None:
     assert many is not None
     assert one is not None
     assert many.high - many.low < 0.75 * (one.high - one.low)
+
+
+@pytest.mark.parametrize("groups_of", [1, 6])
+def test_a_repeat_that_says_nothing_new_makes_no_interval_of_groups_narrower(
+    groups_of: int,
+) -> None:
+    """How alike a patient's images are stays as unknown, however often they are asked about."""
+    generator = np.random.default_rng(3)
+    groups = np.repeat(np.arange(60 // groups_of), groups_of)
+    y, fold = groups % 2, groups // 2 % 5
+    by_group = generator.standard_normal(groups.max() + 1)[groups]
+    asked = binary(y, y + by_group, fold=fold, groups=groups)
+    once = auc(replace(asked, sharing=cv_sharing(5, 1)))
+    again = auc(replace(asked, passes=asked.passes * 4, sharing=cv_sharing(5, 4)))
+    assert once is not None
+    assert again is not None
+    narrower = (again.high - again.low) / (once.high - once.low)
+    assert narrower == pytest.approx(1) if groups_of > 1 else narrower < 0.9
