@@ -110,7 +110,7 @@ class Head:
     def usualness(self, X: Float32) -> Float64:
         """Return how usual images are among those it learnt from: float64 (n_images,), a p-value.
 
-        Small is strange: under 0.05 for about 5 % of new images of the learnt kind.
+        Small is strange: 0.05 or less for about 5 % of new images of the learnt kind.
         """
         check_width(X, self.card.width)
         return self.novelty.p_value(unit_rows(self.scaling.first(self.scaling.scale(X))))

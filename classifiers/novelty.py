@@ -117,7 +117,7 @@ class Novelty:
             units: float32 (n_images, dim), rows of length 1.
 
         Returns:
-            float64 (n_images,), in (0, 1]; small is strange. Under 0.05 for about 5 % of new
+            float64 (n_images,), in (0, 1]; small is strange. 0.05 or less for about 5 % of new
             images of the learnt kind.
         """
         from classifiers.kernels.usualness import p_value
@@ -172,26 +172,28 @@ def fit_novelty(units: Float32, groups: Int64 | None = None, seed: int = 0) -> N
     fold_of = dict(zip(rng.permutation(names).tolist(), np.arange(len(names)) % FOLDS, strict=True))
     folds = np.array([fold_of[g] for g in (np.arange(n) if groups is None else groups).tolist()])
     held_out = np.empty(n)
-    for fold in np.unique(folds):
-        rest = units[folds != fold]
-        held_out[folds == fold] = _fit(rest if len(rest) else units).distance(units[folds == fold])
+    learnt = [folds != fold if (folds != fold).any() else folds == fold for fold in set(folds)]
+    # As many directions in all: with one more, new images would lie farther off than held out ones.
+    most = min(int(rest.sum()) for rest in learnt) // 4
+    for fold, rest in zip(set(folds), learnt, strict=True):
+        held_out[folds == fold] = _fit(units[rest], most).distance(units[folds == fold])
     ascending = np.sort(held_out)
     if n > KEPT_DISTANCES:
         # Quantiles in the middle of equal shares stand for them; ends would exaggerate.
         shares = (np.arange(KEPT_DISTANCES) + 0.5) / KEPT_DISTANCES
         ascending = np.quantile(ascending, shares)
-    whole = _fit(units)
+    whole = _fit(units, most)
     return Novelty(whole.rows, whole.steps, whole.residual, ascending)
 
 
-def _fit(units: Float32) -> Novelty:
+def _fit(units: Float32, most: int) -> Novelty:
     n, dim = units.shape
     mean = units.mean(axis=0, dtype=np.float64)
     centred = units - mean
     found = reduce_columns(centred)
     variances = (found.rows**2).sum(axis=0) / max(n - 1, 1)
     total = float((centred**2).sum()) / max(n - 1, 1)
-    kept = _directions_kept(variances, total, n)
+    kept = _directions_kept(variances, total, min(most, MAX_DIRECTIONS))
     # Spread over all the columns that are left: with fewer rows than columns most show none.
     small = max((total - float(variances[:kept].sum())) / (dim - kept), 1e-9)
     large = np.maximum(variances[:kept], small)
@@ -214,8 +216,8 @@ def _shrunk(directions: Float64, residual: float) -> float:
     return float(np.sqrt(min(1.0, _SURELY_POSITIVE * residual / max(energy, 1e-300))))
 
 
-def _directions_kept(variances: Float64, total: float, n: int) -> int:
-    most = min(MAX_DIRECTIONS, n // 4, len(variances) - 1)
+def _directions_kept(variances: Float64, total: float, most: int) -> int:
+    most = min(most, len(variances) - 1)
     if total <= 0 or most < 1:
         return 0
     enough = int(np.searchsorted(np.cumsum(variances) / total, KEPT_VARIANCE)) + 1

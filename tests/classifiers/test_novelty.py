@@ -36,6 +36,16 @@ def test_the_own_kind_raises_alarms_at_the_stated_rate() -> None:
     assert 0.02 < np.mean(rates) < 0.08
 
 
+@pytest.mark.parametrize("n", [20, 24])
+def test_few_images_that_have_nothing_in_common_raise_no_more_alarms(n: int) -> None:
+    rng = np.random.default_rng(n)
+    rates = [
+        np.mean(fit_novelty(rows[:n]).p_value(rows[n:]) <= 0.05)
+        for rows in (unit_rows(rng.normal(size=(200, 400)).astype(np.float32)) for _ in range(20))
+    ]
+    assert np.mean(rates) < 0.06
+
+
 def test_images_of_a_group_are_held_out_together() -> None:
     one_each = kind(1, 40)
     copies = np.repeat(one_each, 5, axis=0) + np.float32(1e-4)
