@@ -42,8 +42,9 @@ def curves(subject: Subject) -> Markup:
     for number in shown:
         curve = roc(ranked[:, number], inside[:, number], independent)
         if curve is not None:
-            title = f"{words.short(names[number])}: {words.figure(curve.area)}"
-            drawn.append(roc_picture(curve, title, LARGE if len(shown) == 1 else SMALL))
+            name = names[number]
+            side = LARGE if len(shown) == 1 else SMALL
+            drawn.append(roc_picture(curve, name, words.short(name), side))
     missing = ""
     if len(numbers) > len(shown):
         missing = f" The {MOST_CURVES} classes with most images are shown."
@@ -51,7 +52,7 @@ def curves(subject: Subject) -> Markup:
         "What is found at which price: ROC curves",
         pictures(drawn),
         quiet(
-            "Out of fold; above each curve, the class and the area under it. The nearer to the "
+            "Out of fold; above each curve the class, under it its area (AUC). The nearer to the "
             f"upper left corner, the better.{missing}"
         ),
     )
@@ -59,11 +60,14 @@ def curves(subject: Subject) -> Markup:
 
 def confusion(subject: Subject) -> Markup:
     """Which classes it takes for which."""
-    return section(
-        "What it confuses",
-        tables.confusion(subject.card),
-        quiet("Images out of fold, by true class and likeliest class; shares are of the row."),
-    )
+    card = subject.card
+    caption = "Images out of fold, by true class and likeliest class"
+    kinds = tables.kinds_of_confusion(card)
+    if not tables.fits_a_matrix(card):
+        left = f", the {tables.TOLD} most frequent of {kinds}" if kinds > tables.TOLD else ""
+        return section("What it confuses", tables.confusions(card), quiet(f"{caption}{left}."))
+    shares = f"{caption}; shares are of the row."
+    return section("What it confuses", tables.confusion(card), quiet(shares))
 
 
 def reliability(subject: Subject) -> Markup:

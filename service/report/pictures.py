@@ -66,12 +66,15 @@ class Frame:
             **style,
         )
 
-    def draw(self, *inside: Markup, title: str, said: str, x: str, y: str) -> Markup:
+    def draw(
+        self, *inside: Markup, title: str, said: str, x: str, y: str, above: str = ""
+    ) -> Markup:
         """The picture with its axes.
 
         Args:
             inside: what it shows.
-            title: above it, and its short text alternative.
+            title: its short text alternative, and above it.
+            above: what stands there in place of a title that is too long.
             said: what it shows in words, for those who do not see it.
             x: name of the axis to the right.
             y: name of the axis upwards.
@@ -85,7 +88,7 @@ class Frame:
             element("desc", said),
             self._axes(),
             *inside,
-            _text(title, middle, 15, weight="bold"),
+            _text(above or title, middle, 15, weight="bold"),
             _text(x, middle, whole[1] - 6),
             _text(y, 12, side, transform=f"rotate(-90 12 {side})"),
             viewBox=f"0 0 {whole[0]} {whole[1]}",
@@ -118,9 +121,10 @@ class Frame:
         return joined(parts)
 
 
-def roc_picture(curve: Roc, title: str, side: float) -> Markup:
-    """A ROC curve with its band, so many pixels wide and high."""
+def roc_picture(curve: Roc, title: str, above: str, side: float) -> Markup:
+    """A ROC curve with its band and its area, so many pixels wide and high."""
     frame = Frame(side, side)
+    right, up = frame.at(0.97, 0.05)  # under the diagonal, where a curve hardly ever is
     upper = list(zip(curve.false_low, curve.true_high, strict=True))
     lower = list(zip(curve.false_high, curve.true_low, strict=True))
     band = [(0.0, 0.0), *upper, (1.0, 1.0), *reversed(lower)]
@@ -128,7 +132,9 @@ def roc_picture(curve: Roc, title: str, side: float) -> Markup:
         element("polygon", points=frame.path(band), fill=BLUE, fill_opacity="0.18"),
         frame.line([(0, 0), (1, 1)], GREY, width=1, dash="4 3"),
         frame.line(list(zip(curve.false, curve.true, strict=True)), BLUE),
+        _text(f"AUC {curve.area:.3f}", right, up, anchor="end"),
         title=title,
+        above=above,
         said=f"ROC curve, area {curve.area:.3f}; the dashed diagonal is chance.",
         x="false alarms",
         y="found",

@@ -68,9 +68,7 @@ def metrics(card: Card) -> Markup:
 
 
 def confusion(card: Card) -> Markup:
-    """The confusion matrix, or its largest entries where there are too many classes."""
-    if len(card.classes) > WIDEST_MATRIX:
-        return _confusions(card)
+    """The confusion matrix."""
     names, columns = card.classes, card.classes
     if sum(map(len, names)) > WIDEST_NAMES:
         columns = tuple(str(number) for number in range(1, len(names) + 1))
@@ -83,12 +81,26 @@ def confusion(card: Card) -> Markup:
     return table(["True class ↓ called →", *columns, "Images"], rows, "numbers matrix")
 
 
-def _confusions(card: Card) -> Markup:
-    pairs = product(range(len(card.classes)), repeat=2)
-    found = [(card.confusion[i][j], i, j) for i, j in pairs if i != j and card.confusion[i][j]]
-    worst = sorted(found, key=lambda each: (-each[0], each[1:]))[:TOLD]
+def fits_a_matrix(card: Card) -> bool:
+    """Whether there are few enough classes."""
+    return len(card.classes) <= WIDEST_MATRIX
+
+
+def kinds_of_confusion(card: Card) -> int:
+    """How many pairs of classes have images of the one called the other."""
+    return len(_confused(card))
+
+
+def confusions(card: Card) -> Markup:
+    """The largest entries of the matrix, where there are too many classes for all of it."""
+    worst = sorted(_confused(card), key=lambda each: (-each[0], each[1:]))[:TOLD]
     rows = [(card.classes[i], card.classes[j], n, sum(card.confusion[i])) for n, i, j in worst]
     return table(("True class", "Called", "Images", "of"), rows)
+
+
+def _confused(card: Card) -> list[tuple[int, int, int]]:
+    pairs = product(range(len(card.classes)), repeat=2)
+    return [(card.confusion[i][j], i, j) for i, j in pairs if i != j and card.confusion[i][j]]
 
 
 def _heat(n: int, share: float) -> Markup:

@@ -213,7 +213,9 @@ def test_probabilities_that_were_corrected_are_shown_before_and_after(subject: S
 def test_the_curve_of_two_classes_is_that_of_the_second(subject: Subject) -> None:
     p = np.array([[0.7, 0.3], [0.2, 0.8], [0.6, 0.4], [0.5, 0.5]], np.float32)
     page = write_report(replace(subject, answers=p, truth=np.array([[0.0], [1], [1], [0]])))
-    assert f"{subject.card.classes[1]}: 0.750" in page
+    (curve,) = [s for s in parsed(page).iter("svg") if "ROC" in (s.findtext("desc") or "")]
+    assert curve.findtext("title") == subject.card.classes[1]
+    assert "AUC 0.750" in [text.text for text in curve.iter("text")]
     assert "chance" in page
     sure = section(page, "How sure it was of the truth")
     assert "75 % of the images got 0.5 or more" in sure
@@ -229,7 +231,12 @@ def test_many_classes_are_told_by_the_ten_curves_and_worst_confusions(subject: S
     page = write_report(many_classes(subject, 30))
     assert len([s for s in parsed(page).iter("svg") if "ROC" in (s.findtext("desc") or "")]) == 10
     assert "The 10 classes with most images" in page
-    assert "rgb(" not in section(page, "What it confuses")
+    confused = section(page, "What it confuses")
+    assert "rgb(" not in confused
+    assert "shares" not in confused
+    found = np.array(many_classes(subject, 30).card.confusion)
+    kinds = np.count_nonzero(found) - np.count_nonzero(found.diagonal())
+    assert f"the 25 most frequent of {kinds}." in confused
 
 
 def test_columns_of_the_confusion_matrix_are_numbered_where_names_would_not_fit(
