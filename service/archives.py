@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from service.errors import ArchiveRejected
-from service.layout import Rows, arrange, find_tables, parse_table
+from service.layout import Rows, arrange, find_tables, parse_table, unmatched
 from service.unpacking import HINT, UNREADABLE, Archive, ArchiveLimits, open_archive
 
 __all__ = ["ArchiveLimits", "Member", "read_archive"]
@@ -26,7 +26,9 @@ class Member:
     split: str | None
 
 
-def read_archive(file: IO[bytes], limits: ArchiveLimits) -> Iterator[Member]:
+def read_archive(
+    file: IO[bytes], limits: ArchiveLimits, lost: list[str] | None = None
+) -> Iterator[Member]:
     """The files of an archive with their labels, in the archive's order.
 
     Every name is checked before the first file is given.
@@ -34,6 +36,7 @@ def read_archive(file: IO[bytes], limits: ArchiveLimits) -> Iterator[Member]:
     Args:
         file: a seekable zip or tar (plain, gzip, bzip2 or xz).
         limits: what it may hold.
+        lost: is given the paths that its tables speak of and that are no file's.
 
     Raises:
         ArchiveRejected: it is no archive, or holds what it must not.
@@ -42,7 +45,11 @@ def read_archive(file: IO[bytes], limits: ArchiveLimits) -> Iterator[Member]:
         archive = open_archive(file, limits)
     with closing(archive):
         tables = {name: _table(archive, name) for name in find_tables(archive.files)}
-        for name, said in arrange(list(archive.files), tables).items():
+        names = list(archive.files)
+        arranged = arrange(names, tables)
+        if lost is not None:
+            lost += unmatched(names, tables)
+        for name, said in arranged.items():
             with _refusing("The archive cannot be read"):
                 data = archive.read(name, limits.member_bytes + 1)
             yield Member(said.path, data, said.label, said.group, said.split)

@@ -179,6 +179,7 @@ def _empty(dataset: str) -> Answer:
         "rejected": [],
         "labels": {},
         "images": [],
+        "unmatched": [],  # those of archives; no batch is one
     }
 
 

@@ -6,7 +6,8 @@ before the folders; `groups.csv` (`path,group`) and `split.csv` (`path,split`) s
 
 import csv
 import io
-from collections.abc import Collection, Mapping, Sequence
+import unicodedata
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -22,6 +23,9 @@ SIDECARS = {*TABLES, "meta.csv", "Thumbs.db", "desktop.ini"}
 
 NOTES = {".csv", ".doc", ".docx", ".htm", ".html", ".json", ".md", ".pdf", ".rtf", ".tsv", ".txt"}
 """How names of files end that people put beside images, and that are none."""
+
+LONGEST_PATH = 1_000
+"""Letters of a path beyond which it must be written just as the file is called."""
 
 COLUMNS = ("label", "group", "split")
 
@@ -71,12 +75,12 @@ def arrange(names: Sequence[str], tables: Mapping[str, Rows]) -> dict[str, Said]
     Raises:
         ArchiveRejected: there is none, or a table speaks of none of them.
     """
-    candidates = [n for n in names if not _hidden(n) and PurePosixPath(n).name not in SIDECARS]
+    candidates = _candidates(names)
     if not candidates:
         raise ArchiveRejected(
             "The archive holds no images.", hint="Put them in one folder for each class."
         )
-    root = _root(candidates, [str(PurePosixPath(t).parent) for t in tables])
+    root = _root(candidates, tables)
     rows: dict[str, dict[str, str]] = {name: {} for name in candidates}
     for table, said in tables.items():
         beside = PurePosixPath(table).parent
@@ -94,6 +98,23 @@ def arrange(names: Sequence[str], tables: Mapping[str, Rows]) -> dict[str, Said]
     return {name: _said(name, root, row) for name, row in rows.items()}
 
 
+def unmatched(names: Sequence[str], tables: Mapping[str, Rows]) -> list[str]:
+    """Paths that tables speak of and that are no file's: what they say is lost.
+
+    Args:
+        names: every file of the archive.
+        tables: those that `find_tables` found, read.
+    """
+    candidates = _candidates(names)
+    root = _root(candidates, tables)
+    lost: dict[str, None] = {}
+    for table, said in tables.items():
+        beside = PurePosixPath(table).parent
+        known = {key for name in candidates for key in _keys(name, beside, root)}
+        lost |= dict.fromkeys(path for path in said if path not in known)
+    return list(lost)
+
+
 def parse_table(table: str, data: bytes) -> Rows:
     """Reads a table: its first line names the columns, `path` and at least one more.
 
@@ -107,6 +128,11 @@ def parse_table(table: str, data: bytes) -> Rows:
         header = [name.strip().lower() for name in next(lines, [])]
         rows: Rows = {}
         for cells in lines:
+            if any(cells[len(header) :]):
+                raise ArchiveRejected(
+                    f"{table} has a row with more cells than columns: '{','.join(cells)[:100]}'.",
+                    hint="Put text that holds a comma between quotation marks.",
+                )
             cell = dict(zip(header, map(str.strip, cells), strict=False))
             path = _clean(cell.get("path", ""))
             row = {name: cell[name] for name in COLUMNS if cell.get(name)}
@@ -124,10 +150,14 @@ def parse_table(table: str, data: bytes) -> Rows:
     return rows
 
 
-def _root(names: Sequence[str], beside_tables: Sequence[str]) -> PurePosixPath:
+def _candidates(names: Sequence[str]) -> list[str]:
+    """The files that may be images."""
+    return [n for n in names if not _hidden(n) and PurePosixPath(n).name not in SIDECARS]
+
+
+def _root(names: Sequence[str], tables: Iterable[str]) -> PurePosixPath:
     """The folder that holds the class folders: archives are often made of one folder outside."""
-    for place in beside_tables:
-        folder = PurePosixPath(place)
+    for folder in {PurePosixPath(table).parent for table in tables} - {PurePosixPath()}:
         if all(folder in PurePosixPath(n).parents for n in names):
             return folder
     # A note beside the class folders says nothing of what is a class.
@@ -141,7 +171,14 @@ def _root(names: Sequence[str], beside_tables: Sequence[str]) -> PurePosixPath:
 def _keys(name: str, *folders: PurePosixPath) -> list[str]:
     """How a table may call a file: by its whole name, or from a folder above it."""
     path = PurePosixPath(name)
-    return [name, *(str(path.relative_to(f)) for f in folders if f in path.parents)]
+    keys = [name, *(str(path.relative_to(f)) for f in folders if f in path.parents)]
+    return [_composed(key) for key in keys]
+
+
+def _composed(path: str) -> str:
+    """A Mac takes accents apart in file names, and a spreadsheet does not."""
+    # Composing takes as long as the square of the length.
+    return unicodedata.normalize("NFC", path) if len(path) <= LONGEST_PATH else path
 
 
 def _said(name: str, root: PurePosixPath, row: Mapping[str, str]) -> Said:
@@ -161,4 +198,4 @@ def _hidden(name: str) -> bool:
 
 
 def _clean(path: str) -> str:
-    return str(PurePosixPath(path.replace("\\", "/"))) if path else ""
+    return _composed(str(PurePosixPath(path.replace("\\", "/")))) if path else ""

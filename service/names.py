@@ -57,7 +57,7 @@ def check_name(what: str, name: str) -> str:
     """
     if not NAME.fullmatch(name):
         raise InvalidRequest(
-            f"'{name[:80]}' cannot be the name of a {what}.",
+            f"'{name[:80]}' cannot be the name of {'an' if what[0] in 'aeiou' else 'a'} {what}.",
             hint="Use 1 to 64 letters, digits, dots, dashes and underscores, "
             "starting with a letter or digit.",
         )

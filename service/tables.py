@@ -46,6 +46,11 @@ def read_rows(
             )
         wanted = (*required, *optional)
         for cells in reader:
+            if any(cells[len(header) :]):
+                raise FolderUnusable(
+                    f"{table} has a row with more cells than columns: '{','.join(cells)[:100]}'.",
+                    hint="Put text that holds a comma between quotation marks.",
+                )
             said = dict(zip(header, map(str.strip, cells), strict=False))
             row = {name: said[name] for name in wanted if said.get(name)}
             path = said.get(PATH, "").replace("\\", "/").removeprefix("./")

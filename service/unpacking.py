@@ -44,6 +44,8 @@ HINT = "Send a zip or tar of plain files, one folder for each class."
 
 ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 ZIP_ENTRY = b"PK\x01\x02"
+UTF_8 = 0x800
+"""The flag of a member whose name is said to be UTF-8."""
 
 PLAIN_FILE = 8
 """What zip calls a plain file, where it says so at all."""
@@ -140,7 +142,7 @@ class _Zip(Archive):
         for info in self._zip.infolist():
             if not info.is_dir():
                 _check_zip_member(info)
-                admitted.file(info.filename, info.file_size, info)
+                admitted.file(_name(info), info.file_size, info)
         self.files = admitted.files
 
     def read(self, name: str, at_most: int) -> bytes:
@@ -149,6 +151,16 @@ class _Zip(Archive):
 
     def close(self) -> None:
         self._zip.close()
+
+
+def _name(info: zipfile.ZipInfo) -> str:
+    """The name of a member: many programs write UTF-8 without saying so."""
+    if info.flag_bits & UTF_8:
+        return info.filename
+    try:
+        return info.filename.encode("cp437").decode()
+    except UnicodeError:
+        return info.filename
 
 
 class _Tar(Archive):

@@ -115,9 +115,16 @@ class Datasets:
             return set(connection.execute(query).scalars())
 
     def describe(
-        self, workspace: str, digests: Sequence[str], dataset: str | None = None
+        self,
+        workspace: str,
+        digests: Sequence[str],
+        dataset: str | None = None,
+        label: str | None = None,
     ) -> dict[str, tuple[str, Labelled]]:
-        """For each digest that a dataset holds: (dataset, image), the oldest entry first."""
+        """For each digest: (dataset, image) of its oldest entry, in this dataset, with this label.
+
+        Digests that have no such entry are absent.
+        """
         found: dict[str, tuple[str, Labelled]] = {}
         with self._database.read() as connection:
             for some in batches(digests):
@@ -129,6 +136,8 @@ class Datasets:
                 )
                 if dataset is not None:
                     query = query.where(datasets.c.name == dataset)
+                if label is not None:
+                    query = query.where(labels.c.label == label)
                 for r in connection.execute(query):
                     found[r.digest] = (r.dataset, labelled(r))
         return found

@@ -23,6 +23,13 @@ DRAWN = Path("heat-maps")
 
 UNLIKE = "unlike what it learnt from"
 
+Heads = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="a,b@2",
+        help="Which heads; may be said again. The champion of every head by default.",
+    ),
+]
 Explain = Annotated[
     bool,
     typer.Option(
@@ -48,10 +55,7 @@ def predict(  # noqa: PLR0913 - each is an option of the command
         list[Path], typer.Argument(metavar="PATH...", help="Images, or folders of images.")
     ],
     *,
-    heads: Annotated[
-        str,
-        typer.Option(metavar="a,b@2", help="Which heads; the champion of every head by default."),
-    ] = "",
+    heads: Heads = None,
     evidence: Annotated[
         int,
         typer.Option(
@@ -71,7 +75,7 @@ def predict(  # noqa: PLR0913 - each is an option of the command
     """Ask heads about images. The exit status is 1 only if not one image could be answered."""
     files = list(_files(paths))
     names = [name for name, _ in files]
-    asked = [h.strip() for h in heads.split(",") if h.strip()] or None
+    asked = [h.strip() for h in ",".join(heads or ()).split(",") if h.strip()] or None
     question = _Question(asked, evidence, remember, explain or save is not None)
     with session(context, server, key, as_json=as_json) as client:
         parts: list[dict[str, Any]] = []

@@ -106,13 +106,13 @@ async def add_images(request: Request, who: Teacher, dataset: str, turn: TakingI
     product: Product = request.app.state.product
     settings = product.settings
     async with read_form(request, max_files=settings.max_images_per_ingest) as form:
-        uploads = _uploads(form, settings)
-        return answer(
-            await turn.run(ingest, product, who.workspace, dataset, uploads, actor=who.name)
-        )
+        lost: list[str] = []
+        uploads = _uploads(form, settings, lost)
+        found = await turn.run(ingest, product, who.workspace, dataset, uploads, actor=who.name)
+        return answer({**found, "unmatched": lost[: schemas.MAX_UNMATCHED]})
 
 
-def _uploads(form: Form, settings: Settings) -> Iterator[LabelledUpload]:
+def _uploads(form: Form, settings: Settings, lost: list[str]) -> Iterator[LabelledUpload]:
     archive = form.file("archive")
     if archive is None:
         return _parallel(form, settings)
@@ -123,7 +123,7 @@ def _uploads(form: Form, settings: Settings) -> Iterator[LabelledUpload]:
     )
     return (
         LabelledUpload(m.path, m.data, m.label, m.group, m.split)
-        for m in read_archive(archive, limits)
+        for m in read_archive(archive, limits, lost)
     )
 
 

@@ -103,6 +103,10 @@ class IngestAnswer(BaseModel):
     rejected: list[Rejected]
     labels: dict[str, int]
     images: list[Taken]
+    unmatched: list[str] = Field(
+        description="Paths that the tables of an archive speak of and that are no file's, at most "
+        "100: what they say is lost."
+    )
 
 
 class TrainedHead(BaseModel):

@@ -11,6 +11,7 @@ from features.call import Embedded
 from features.selection import Selection
 from service.catalog import Labelled
 from service.errors import InvalidRequest
+from service.names import check_text
 from service.product import Product, Upload
 
 
@@ -69,13 +70,15 @@ def _search(
     label: str | None,
     exclude: str | None = None,
 ) -> dict[str, Any]:
+    label = check_text("label", label)  # as it is written when it is given
     hits = product.workspaces[workspace].store.search(
         query,
         k,
         among=_selection(product, workspace, dataset, label),
         exclude=() if exclude is None else (exclude,),
     )
-    known = product.catalog.datasets.describe(workspace, [h.digest for h in hits], dataset)
+    found = [h.digest for h in hits]
+    known = product.catalog.datasets.describe(workspace, found, dataset, label)
     return {
         "space": product.space.id,
         "hits": [

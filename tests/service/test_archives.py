@@ -84,6 +84,16 @@ def test_names_of_every_script_are_kept_and_can_be_answered_with(make: Maker) ->
     assert [(m.path, m.label) for m in read(make({name: b"1"}))] == [(name, "肺炎")]
 
 
+def test_names_in_utf_8_that_a_zip_does_not_say_are_utf_8_are_read_so() -> None:
+    """As Info-ZIP's own `zip -r` writes them."""
+    name = "gr\u00f6\u00dfe/\u6f22.png"
+    archive = bytearray(zipped({name: b"1"}))
+    for header, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        archive[archive.index(header) + flags + 1] &= ~0x08
+    (member,) = read(bytes(archive))
+    assert (member.path, member.label) == (name, "gr\u00f6\u00dfe")
+
+
 def test_names_that_are_no_text_can_still_be_answered_with() -> None:
     buffer = io.BytesIO()
     with tarfile.open(

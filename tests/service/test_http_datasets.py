@@ -114,7 +114,8 @@ def test_an_archive_of_class_folders(empty_http: Http, make: Any) -> None:
         "set/red/1.png": RED,
         "set/green/2.png": GREEN,
         "set/green/bad.png": b"no image",
-        "set/labels.csv": b"path,label,group\nred/1.png,rot,p1\n",
+        "set/labels.csv": b"path,label,group\nred/1.png,rot,p1\ngreen/slip.png,gelb,p2\n",
+        "set/groups.csv": b"path,group\nset/green/2.png,p1\nred/0.png,p3\n",
     }
     answer = send(empty_http, make(files_of))
     assert answer.status_code == 200, answer.text
@@ -124,7 +125,8 @@ def test_an_archive_of_class_folders(empty_http: Http, make: Any) -> None:
     assert [(r["filename"], r["code"]) for r in body["rejected"]] == [
         ("green/bad.png", "not_an_image")
     ]
-    assert show(empty_http, "d")["groups"] == {"p1": 1}
+    assert sorted(body["unmatched"]) == ["green/slip.png", "red/0.png"]
+    assert show(empty_http, "d")["groups"] == {"p1": 2}
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,17 @@ def test_filters_may_stand_in_the_address_of_json_too(http: Http) -> None:
     assert [h["label"] for h in hits] == ["green", "green"]
 
 
+def test_a_hit_shows_the_label_that_was_asked_for(http: Http) -> None:
+    """The same images in two datasets, and under two labels in one."""
+    for dataset, label in (("other", "caf\u00e9"), ("colour", "warm")):
+        sent = {"labels": label}
+        http.post(f"/v1/datasets/{dataset}/images", files=files(KNOWN), data=sent)
+    hits = search(http, BLUE, label="cafe\u0301")
+    assert [(h["dataset"], h["label"]) for h in hits] == [("other", "caf\u00e9")]
+    hits = search(http, BLUE, label="warm")
+    assert [(h["dataset"], h["label"]) for h in hits] == [("colour", "warm")]
+
+
 def test_the_query_itself_is_left_out_and_not_kept(http: Http) -> None:
     assert digest(KNOWN) not in [h["digest"] for h in search(http, KNOWN, k=1_000)]
     search(http, BLUE)

@@ -124,3 +124,27 @@ def test_hidden_files_and_what_describes_images_are_no_images(make: Maker) -> No
 def test_an_archive_without_images_is_refused(make: Maker) -> None:
     assert "no images" in refused(make({})).detail
     assert "no images" in refused(make({".hidden": b"x", "meta.csv": b"x"})).detail
+
+
+def test_a_table_beside_the_one_folder_around_the_classes_leaves_them_classes() -> None:
+    table = b"path,group\ncat/1.png,g1\ntop/dog/2.png,g2\n"
+    files = {"groups.csv": table, "top/cat/1.png": b"1", "top/dog/2.png": b"2"}
+    found = {m.path: (m.label, m.group) for m in read(zipped(files))}
+    assert found == {"cat/1.png": ("cat", "g1"), "dog/2.png": ("dog", "g2")}
+
+
+def test_a_path_is_the_same_however_its_accents_are_written() -> None:
+    apart, together = "cafe\u0301/1.png", "caf\u00e9/1.png"
+    for name, said in ((apart, together), (together, apart)):
+        table = f"path,group\n{said},g1\n".encode()
+        (member,) = read(zipped({name: b"1", "groups.csv": table}))
+        assert member.group == "g1"
+
+
+def test_a_row_with_more_cells_than_columns_is_refused() -> None:
+    table = b"path,label,group\ncats/1.png,pneumonia, viral,g1\n"
+    said = refused(zipped({"cats/1.png": b"1", "labels.csv": table}))
+    assert "more cells than columns" in said.detail
+    spare = table.replace(b"pneumonia, viral,g1", b"viral,g1,,")
+    (member,) = read(zipped({"cats/1.png": b"1", "labels.csv": spare}))
+    assert (member.label, member.group) == ("viral", "g1")

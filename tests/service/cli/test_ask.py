@@ -26,6 +26,12 @@ def test_predicting_prints_one_aligned_row_for_each_file_and_head(
     assert "red/broken.png:" in result.stderr
 
 
+def test_heads_may_be_named_one_by_one(run: Run, folder: Path, learnt: Result) -> None:
+    words = ("--heads", "colour@1", "--heads", "colour", "--json")
+    (one,) = json.loads(run("predict", folder / "red" / "00.png", *words).stdout)["results"]
+    assert [said["head"] for said in one["predictions"]] == ["colour", "colour"]
+
+
 def test_predicting_as_json_is_the_answer(
     run: Run, folder: Path, learnt: Result, client: Client
 ) -> None:
