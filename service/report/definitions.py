@@ -20,14 +20,15 @@ DEFINITIONS = {
         "that knows less than the mean has one below 0. Spearman: whether larger numbers get "
         "larger answers, among images held out together, corrected for how few they are (Hoeffding "
         "1948). Intervals of the first three are of the jackknife that leaves out one group at a "
-        "time, of the last Fisher's z (Bonett and Wright 2000), all with the factor for shared "
-        "images below."
+        "time, of the last Fisher's z (Bonett and Wright 2000) or, where it is wider, what the "
+        "images themselves show, all with the factor for shared images below."
     ),
     "Intervals of metrics": (
         "All values that a score test at 95 % would not reject. Variance of the AUC: Hanley and "
         "McNeil in Newcombe's form (2006, method 5), which holds at AUC 1 too; times the design "
         "effect of groups (Obuchowski 1997); times 1/repeats + folds/(folds - 1) in cross- "
-        "validation, because fitted models share images (Nadeau and Bengio 2003). Student's "
+        "validation, because fitted models share images (Nadeau and Bengio 2003). With groups it "
+        "is 1 + folds/(folds - 1): what they show is of means over the repeats already. Student's "
         "quantile, of the independent groups less the classes."
     ),
     "p": (
