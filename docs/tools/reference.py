@@ -97,7 +97,7 @@ def _default(field: FieldInfo) -> str:
         value: object = field.get_default(call_default_factory=True, validated_data={})
         return f"`{value}`".replace(str(Path.home()), "~")
     value = field.default
-    if value is None:
+    if value in (None, ""):
         return ""
     if isinstance(value, int) and value >= 2**20 and value % 2**20 == 0:
         mebibytes = value // 2**20

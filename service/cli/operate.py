@@ -27,7 +27,12 @@ def serve(
         str, typer.Option(metavar="ADDRESS", help="Address; 0.0.0.0 lets everyone in.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(metavar="N", min=1, max=MAX_PORT)] = 3000,
-    workers: Annotated[int, typer.Option(metavar="N", min=1, help="Processes that answer.")] = 1,
+    workers: Annotated[
+        int,
+        typer.Option(
+            envvar="PENULTIMATE_WORKERS", metavar="N", min=1, help="Processes that answer."
+        ),
+    ] = 1,
     tls_cert: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Certificate chain (PEM): serve HTTPS.")
     ] = None,

@@ -47,6 +47,12 @@ def test_settings_that_cannot_be_are_refused_by_their_name(run: Run) -> None:
     assert "PENULTIMATE_MAX_BATCH" in result.stderr
 
 
+def test_the_number_of_workers_may_stand_in_the_environment(run: Run) -> None:
+    said = run("serve", PENULTIMATE_WORKERS="several")
+    assert said.exit_code == 2
+    assert "PENULTIMATE_WORKERS" in said.stderr
+
+
 def test_names_that_are_no_text_are_refused_in_words(run: Run, tmp_path: Path) -> None:
     for label in (b"\xff\xfe", b"plain"):
         place = tmp_path / os.fsdecode(label)
