@@ -14,7 +14,8 @@ ServiceError                    detail, hint, problems
 ├── LearntElsewhere             the question needs images that never were here
 ├── RequestTooLarge             more bytes or parts than the settings allow
 ├── HeadTooLarge                a request's line and headers are too long
-├── NothingAnswered             not one image of a prediction could be answered
+├── CompressedRequest           a request's body is compressed
+├── NothingAnswered             not one image that was sent could be answered
 ├── ErasurePending              deleted rows could not be wiped off the disk yet
 ├── ClientGone                  nobody waits for the answer any more
 └── CatalogUnavailable          the catalog cannot be read or written
@@ -201,8 +202,24 @@ class HeadTooLarge(ServiceError):
         )
 
 
+class CompressedRequest(ServiceError):
+    """A request's body is compressed: how much it unpacks to could not be limited.
+
+    Args:
+        coding: how, as the client says it.
+    """
+
+    code = "compressed_request"
+
+    def __init__(self, coding: str) -> None:
+        super().__init__(
+            f"The request's body is compressed ('{coding[:40]}').",
+            hint="Send it as it is; JPEG and PNG gain nothing.",
+        )
+
+
 class NothingAnswered(ServiceError):
-    """Not one image of a prediction could be answered.
+    """Not one image that was sent could be answered.
 
     Args:
         answer: the whole answer, with an error in the place of each image.
@@ -213,7 +230,7 @@ class NothingAnswered(ServiceError):
     def __init__(self, answer: dict[str, Any], problems: Sequence[dict[str, Any]]) -> None:
         super().__init__(
             "None of the images could be answered.",
-            hint="Each entry of `results` says why in its `error`.",
+            hint="Each entry of the answer says why in its `error`.",
             problems=problems,
         )
         self.answer = answer

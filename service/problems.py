@@ -44,6 +44,7 @@ STATUSES: dict[type[Exception], tuple[int, str, str]] = {
     own.LearntElsewhere: (409, "learnt_elsewhere", "The head was learnt elsewhere"),
     own.RequestTooLarge: (413, "request_too_large", "The request is too large"),
     own.HeadTooLarge: (431, "head_too_large", "The request's head is too large"),
+    own.CompressedRequest: (415, "compressed_request", "The request is compressed"),
     own.NothingAnswered: (422, "nothing_answered", "Nothing could be answered"),
     own.ErasurePending: (503, "erasure_pending", "The erasure is not finished"),
     # No standard status says so; this one is what proxies log. Nobody reads it but the metrics.

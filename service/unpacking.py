@@ -15,6 +15,7 @@ import tarfile
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import IO, Any
@@ -46,6 +47,9 @@ ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 ZIP_ENTRY = b"PK\x01\x02"
 UTF_8 = 0x800
 """The flag of a member whose name is said to be UTF-8."""
+
+WINDOWS = (0, 10, 11)
+"""Systems on which `\\` is no part of a name: what MS-DOS, NTFS and VFAT are called in zips."""
 
 PLAIN_FILE = 8
 """What zip calls a plain file, where it says so at all."""
@@ -140,9 +144,10 @@ class _Zip(Archive):
             admitted.entry()
         self._zip = zipfile.ZipFile(file)
         for info in self._zip.infolist():
-            if not info.is_dir():
+            name = _name(info)
+            if not name.endswith("/"):
                 _check_zip_member(info)
-                admitted.file(_name(info), info.file_size, info)
+                admitted.file(name, info.file_size, info)
         self.files = admitted.files
 
     def read(self, name: str, at_most: int) -> bytes:
@@ -154,13 +159,12 @@ class _Zip(Archive):
 
 
 def _name(info: zipfile.ZipInfo) -> str:
-    """The name of a member: many programs write UTF-8 without saying so."""
-    if info.flag_bits & UTF_8:
-        return info.filename
-    try:
-        return info.filename.encode("cp437").decode()
-    except UnicodeError:
-        return info.filename
+    """The name of a member; many programs write UTF-8 without saying so."""
+    name = info.filename
+    if not info.flag_bits & UTF_8:
+        with suppress(UnicodeError):
+            name = name.encode("cp437").decode()
+    return name.replace("\\", "/") if info.create_system in WINDOWS else name
 
 
 class _Tar(Archive):

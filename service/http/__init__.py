@@ -18,6 +18,7 @@ from service.http.edge import Edge
 from service.http.gate import Gates
 from service.http.guard import Guard, noting
 from service.http.openapi import PROBLEMS, probe
+from service.http.routes import Route
 from service.http.short import ShortWay, shortened
 from service.http.traced import Traced
 from service.metrics import PrometheusMetrics
@@ -61,6 +62,7 @@ def create_app(
     app = FastAPIOffline(
         title="Penultimate", version=VERSION, description=DESCRIPTION, responses=PROBLEMS
     )
+    app.router.route_class = Route
     app.state.product = None
     app.state.gates = Gates.of(settings, metrics)
     app.state.operator = None

@@ -1,6 +1,7 @@
 """What is sent back: JSON, and problems for every kind of refusal. Knows no routes."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -9,6 +10,7 @@ import orjson
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from python_multipart.multipart import parse_options_header
 from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match
@@ -18,14 +20,17 @@ from features.errors import FeatureError
 from service.catalog import Job
 from service.errors import InvalidRequest, NothingAnswered, ServiceError, Unauthenticated
 from service.http.edge import PROBLEM_JSON
-from service.http.forms import invalid
+from service.http.forms import invalid, media_type
 from service.problems import full_problem, problem, retry_after_s
 
 Noting = Callable[[Request, Exception], BackgroundTask | None]
 """What is to be done about a refusal once it is sent."""
 
-METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
-"""What a route may have; HEAD is no route's."""
+METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+"""What a route may have."""
+
+VARY = {"Vary": "Accept"}
+"""What is said where the answer's kind depends on what the client accepts."""
 
 REFUSED = (FeatureError, ClassifierError, ServiceError)
 """Errors of the product: each is a problem in words."""
@@ -35,6 +40,17 @@ def answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) 
     """A JSON answer; an array is a list of numbers."""
     raw = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
     return Response(raw, status, headers, media_type="application/json")
+
+
+def prefers(request: Request, kind: str) -> bool:
+    """Whether a client names a media type, and would not rather have JSON (RFC 9110, 12.5.1)."""
+    weights = {"application/json": 0.0, kind: 0.0}
+    for line in request.headers.getlist("accept"):
+        for part in line.split(","):
+            name, options = parse_options_header(part)
+            with suppress(ValueError):
+                weights[name.decode("latin-1")] = float(options.get(b"q", b"1"))
+    return weights[kind] > 0 and weights[kind] >= weights["application/json"]
 
 
 def accepted(job: Job) -> Response:
@@ -101,8 +117,18 @@ def add_refusals(app: FastAPI, noting: Noting) -> None:
     app.add_exception_handler(HTTPException, _refuse_http)
 
 
-async def _refuse_shape(_: Request, error: Exception) -> Response:
+async def _refuse_shape(request: Request, error: Exception) -> Response:
     errors = error.errors() if isinstance(error, RequestValidationError) else []
+    of_body = [e for e in errors if e["loc"][:1] == ("body",)]
+    broken = next((e for e in of_body if e["type"] == "json_invalid"), None)
+    if broken is not None:
+        why = f"{broken['ctx']['error']} at character {broken['loc'][-1]}"
+        return refuse(InvalidRequest(f"The body is not JSON: {why}.", hint="Send JSON."))
+    kind = media_type(request)
+    if of_body and not kind.endswith("json"):
+        detail = f"Expected application/json, got '{kind[:80] or 'nothing'}'."
+        hint = "Send JSON with the header `Content-Type: application/json`."
+        return refuse(InvalidRequest(detail, hint=hint))
     return refuse(invalid(errors))
 
 

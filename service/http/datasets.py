@@ -14,13 +14,14 @@ from service.http.forms import Form, read_form, read_json
 from service.http.gate import TakingIn
 from service.http.guard import Reader, Teacher
 from service.http.openapi import body_of, form_field, json_body
+from service.http.routes import Route
 from service.product import Product
 from service.schemas import LookAnswer
 from service.settings import Settings
 from service.workflows import compare, datasets, look
 from service.workflows.ingest import LabelledUpload, ingest
 
-router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
+router = APIRouter(prefix="/v1/datasets", tags=["datasets"], route_class=Route)
 
 PARALLEL = ("labels", "groups", "splits")
 
@@ -118,6 +119,12 @@ def _uploads(form: Form, settings: Settings, lost: list[str]) -> Iterator[Labell
         return _parallel(form, settings)
     if form.files("images"):
         raise InvalidRequest("Both images and an archive.", hint="Send one of them.")
+    beside = [name for name in PARALLEL if form.texts(name)]
+    if beside:
+        raise InvalidRequest(
+            f"{' and '.join(beside).capitalize()} beside an archive, which says them itself.",
+            hint="Put them into a labels.csv in the archive: path,label,group,split.",
+        )
     limits = ArchiveLimits(
         settings.max_archive_members, settings.max_archive_bytes, settings.max_image_bytes
     )

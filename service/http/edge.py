@@ -14,7 +14,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from features.errors import Overloaded
-from service.errors import RequestTooLarge
+from service.errors import CompressedRequest, RequestTooLarge
 from service.metrics import PrometheusMetrics
 from service.names import PROBES
 from service.problems import problem, retry_after_s
@@ -63,6 +63,9 @@ send one, and while it is read nobody else is answered; in memory it is thirty t
 
 LABELS_BYTES = 2**24
 """The same where there is an entry for each of many images."""
+
+PLAIN = ("", "identity")
+"""Codings of a body that is sent as it is."""
 
 LENGTH_DIGITS = 19
 """Of a length, as many as the parser of HTTP takes; Python refuses to read a few thousand."""
@@ -164,13 +167,14 @@ class _Exchange:
         # Never unbound: a request is a task, with a context of its own.
         structlog.contextvars.bind_contextvars(request=self._id)
         try:
+            self._check_coding()
             self._check_announced()
             await app(self._scope, self._receive_counted, self._send_marked)
         except Overloaded as error:
             # Only the guard raises it here, of paths that it knows; inside, it is an answer.
             refused_at = self._scope["path"]
             await self._refuse(error)
-        except RequestTooLarge as error:
+        except (RequestTooLarge, CompressedRequest) as error:
             await self._refuse(error)
         except Exception as error:
             log.exception("request failed", method=self._scope["method"])
@@ -184,6 +188,11 @@ class _Exchange:
             if log_it:
                 said = {"method": method, "route": route, "status": self._status}
                 log.info("answered", **said, ms=round(1000 * seconds, 2))
+
+    def _check_coding(self) -> None:
+        coding = self._headers.get("content-encoding", "")
+        if coding.strip().lower() not in PLAIN:
+            raise CompressedRequest(coding)
 
     def _check_announced(self) -> None:
         if announced_bytes(self._headers) > self._max_bytes:

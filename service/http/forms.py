@@ -35,7 +35,7 @@ TRUTHS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no"
 
 def is_json(request: Request) -> bool:
     """Whether the request says that its body is JSON."""
-    return _kind(request) == "application/json"
+    return media_type(request) == "application/json"
 
 
 async def read_json(
@@ -227,7 +227,7 @@ def _size_bytes(request: Request) -> float:
 
 
 def _check_is_form(request: Request) -> None:
-    kind = _kind(request)
+    kind = media_type(request)
     if kind != "multipart/form-data":
         raise InvalidRequest(
             f"Expected multipart/form-data, got '{kind[:80] or 'nothing'}'.",
@@ -246,6 +246,6 @@ def _unreadable(reason: str, max_files: int) -> ServiceError:
     )
 
 
-def _kind(request: Request) -> str:
+def media_type(request: Request) -> str:
     """The body's media type, without its parameters."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()

@@ -13,12 +13,13 @@ from service.http.forms import read_form
 from service.http.gate import TakingIn
 from service.http.guard import Admin, Reader, Teacher
 from service.http.openapi import body_of, form_field
+from service.http.routes import Route
 from service.product import Product
 from service.report import POLICY
 from service.schemas import NextAnswer, Protection, ValidationAnswer
 from service.workflows import heads, learn, next_labels, report, sharing, suspects, validation
 
-router = APIRouter(prefix="/v1", tags=["heads"])
+router = APIRouter(prefix="/v1", tags=["heads"], route_class=Route)
 
 ZIP = "application/zip"
 

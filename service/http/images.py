@@ -7,16 +7,17 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from service import schemas
-from service.http.answers import answer
+from service.http.answers import VARY, answer, prefers
 from service.http.forms import is_json, read_json, read_small_form
 from service.http.gate import Answering
 from service.http.guard import Admin, Reader
 from service.http.openapi import body_of, form_field, problem_with
+from service.http.routes import Route
 from service.product import Product
 from service.schemas import PredictAnswer
 from service.workflows import embed, erase, predict, search
 
-router = APIRouter(prefix="/v1", tags=["images"])
+router = APIRouter(prefix="/v1", tags=["images"], route_class=Route)
 
 IMAGES = form_field("1 to 64 image files", "binary", many=True)
 
@@ -87,7 +88,10 @@ async def predict_images(request: Request, who: Reader, turn: Answering) -> Resp
 @router.post(
     "/embed",
     response_model=schemas.EmbedAnswer,
-    responses={200: {"content": {embed.ARROW: {"schema": STREAM}}}},
+    responses={
+        200: {"content": {embed.ARROW: {"schema": STREAM}}},
+        422: problem_with(schemas.EmbedAnswer, "nothing_answered"),
+    },
     openapi_extra=body_of({"images": IMAGES}, required=["images"]),
 )
 async def embed_images(request: Request, who: Reader, turn: Answering) -> Response:
@@ -95,10 +99,10 @@ async def embed_images(request: Request, who: Reader, turn: Answering) -> Respon
     product: Product = request.app.state.product
     form = await read_small_form(request, max_files=schemas.MAX_IMAGES)
     uploads = form.uploads("images", at_most=schemas.MAX_IMAGES)
-    if embed.ARROW in request.headers.get("accept", ""):
+    if prefers(request, embed.ARROW):
         stream = await turn.run(embed.embed_arrow, product, who.workspace, uploads)
-        return Response(stream, media_type=embed.ARROW)
-    return answer(await turn.run(embed.embed, product, who.workspace, uploads))
+        return Response(stream, 200, VARY, embed.ARROW)
+    return answer(await turn.run(embed.embed, product, who.workspace, uploads), 200, VARY)
 
 
 @router.post(

@@ -9,10 +9,11 @@ from service import schemas
 from service.errors import Forbidden
 from service.http.answers import answer
 from service.http.guard import Admin
+from service.http.routes import Route
 from service.product import Product
 from service.workflows import audit, keys
 
-router = APIRouter(prefix="/v1", tags=["keys"])
+router = APIRouter(prefix="/v1", tags=["keys"], route_class=Route)
 
 
 @router.post("/keys", status_code=201, response_model=schemas.NewKeyAnswer)

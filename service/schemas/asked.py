@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from service.errors import InvalidRequest
 from service.names import check_name
@@ -22,6 +22,16 @@ BACKBONES = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
 """What is compared where nothing is named: those whose weights come as packages."""
 
 
+def _no_truth(said: object) -> object:
+    if isinstance(said, bool):
+        raise ValueError("a whole number is expected")  # noqa: TRY004  the kind that pydantic reads
+    return said
+
+
+Whole = Annotated[int, BeforeValidator(_no_truth)]
+"""A whole number. Texts of digits are as good, for the query has nothing else; true is not 1."""
+
+
 class Asked(BaseModel):
     """A body that takes no field which it does not know."""
 
@@ -33,7 +43,7 @@ class PredictDigests(Asked):
 
     digests: list[str] = Field(min_length=1, max_length=MAX_IMAGES)
     heads: list[str] | None = Field(default=None, max_length=MAX_HEADS)
-    evidence: int = Field(default=0, ge=0, le=MAX_EVIDENCE)
+    evidence: Whole = Field(default=0, ge=0, le=MAX_EVIDENCE)
     explain: bool = Field(default=False, description="Must be false: only images are explained.")
 
     @field_validator("explain")
@@ -49,7 +59,7 @@ class SearchQuery(Asked):
 
     digest: str | None = None
     vector: list[float] | None = Field(default=None, max_length=65_536)
-    k: int = Field(default=10, ge=1, le=MAX_HITS)
+    k: Whole = Field(default=10, ge=1, le=MAX_HITS)
     dataset: str | None = None
     label: str | None = None
 
@@ -82,7 +92,7 @@ class LearnOptions(Asked):
         max_length=100,
         description="Grades, lowest first, where they are no numbers: makes the task ordinal.",
     )
-    seed: int = Field(default=0, ge=0, lt=2**31, description="The same seed, the same head.")
+    seed: Whole = Field(default=0, ge=0, lt=2**31, description="The same seed, the same head.")
     author: str = Field(default="", max_length=200, description="Who answers for the head.")
     report: Literal["full", "fast"] = Field(
         default="full", description="Fast evaluates once and draws no learning curve."
@@ -111,7 +121,7 @@ class LearnRequest(Asked):
 class CompareOptions(Asked):
     """What may be said about how to compare."""
 
-    seed: int = Field(default=0, ge=0, lt=2**31, description="Of the folds, the same for all.")
+    seed: Whole = Field(default=0, ge=0, lt=2**31, description="Of the folds, the same for all.")
 
 
 class CompareRequest(Asked):
@@ -126,5 +136,5 @@ class CompareRequest(Asked):
 class AliasTarget(Asked):
     """Where an alias should point, and why."""
 
-    version: int = Field(ge=1)
+    version: Whole = Field(ge=1)
     reason: str = Field(default="", max_length=1_000)

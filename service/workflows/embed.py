@@ -9,6 +9,7 @@ import numpy as np
 from features import arrow
 from features.call import Embedded
 from features.keys import EmbeddingSpace
+from service.errors import NothingAnswered
 from service.problems import problem
 from service.product import Product, Upload
 
@@ -16,10 +17,18 @@ ARROW = arrow.MEDIA_TYPE
 
 
 def embed(product: Product, workspace: str, images: Sequence[Upload]) -> dict[str, Any]:
-    """The answer of `POST /v1/embed`; a bad image has its error in its own place."""
+    """The answer of `POST /v1/embed`; a bad image has its error in its own place.
+
+    Raises:
+        NothingAnswered: all of them are bad.
+    """
     found = _found(product, workspace, images)
     entries = [_entry(image, each) for image, each in zip(images, found, strict=True)]
-    return {"space": _described(product.space), "embeddings": entries}
+    answer = {"space": _described(product.space), "embeddings": entries}
+    errors = [entry["error"] for entry in entries]
+    if all(errors):
+        raise NothingAnswered(answer, errors)
+    return answer
 
 
 def embed_arrow(product: Product, workspace: str, images: Sequence[Upload]) -> bytes:

@@ -144,6 +144,16 @@ def test_images_and_an_archive_are_one_too_many(empty_http: Http) -> None:
     refused(empty_http.post("/v1/datasets/d/images", files=two), 422, "invalid_request")
 
 
+@pytest.mark.parametrize("column", ["labels", "groups", "splits"])
+def test_columns_beside_an_archive_are_refused_and_not_forgotten(
+    empty_http: Http, column: str
+) -> None:
+    archive = [("archive", ("a.zip", zipped({"a/1.png": RED})))]
+    answer = empty_http.post("/v1/datasets/d/images", files=archive, data={column: ["train"]})
+    assert column.capitalize() in refused(answer, 422, "invalid_request")["detail"]
+    refused(empty_http.get("/v1/datasets/d"), 404, "dataset_not_found")
+
+
 def test_names_of_no_known_script_are_answered_with(empty_http: Http) -> None:
     body = add(empty_http, "d", RED, labels=["肺炎"])
     assert body["labels"] == {"肺炎": 1}

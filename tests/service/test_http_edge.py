@@ -116,9 +116,9 @@ def test_a_route_that_is_not_there_is_a_problem_too(
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("PATCH", "/v1/heads", "GET, POST"),
-        ("PUT", "/v1/heads/colour", "DELETE, GET"),
-        ("DELETE", "/v1/spaces", "GET"),
+        ("PATCH", "/v1/heads", "GET, HEAD, POST"),
+        ("PUT", "/v1/heads/colour", "DELETE, GET, HEAD"),
+        ("DELETE", "/v1/spaces", "GET, HEAD"),
         ("GET", "/v1/predict", "POST"),
     ],
 )
@@ -128,6 +128,29 @@ def test_every_method_of_a_path_is_named_where_another_was_used(
     answer = shared_http.request(method, path)
     refused(answer, 405, "method_not_allowed")
     assert answer.headers["allow"] == allowed
+
+
+@pytest.mark.parametrize("path", ["/livez", "/v1/heads", "/v1/heads/colour/versions/1/report"])
+def test_head_is_answered_as_get_is(shared_http: Http, path: str) -> None:
+    head, get = shared_http.request("HEAD", path), shared_http.get(path)
+    assert (head.status_code, get.status_code) == (200, 200)
+    assert head.headers["content-type"] == get.headers["content-type"]
+    assert shared_http.request("HEAD", "/v1/predict").status_code == 405
+    assert shared_http.request("HEAD", "/v1/heads/none").status_code == 404
+
+
+def test_the_document_lists_no_route_twice(shared_http: Http) -> None:
+    ways = shared_http.get("/openapi.json").json()["paths"]
+    assert not [path for path, methods in ways.items() if "head" in methods]
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "gzip, identity"])
+def test_a_compressed_body_is_refused_unread(shared_http: Http, coding: str) -> None:
+    headers = {**FORM_KIND, "content-encoding": coding}
+    answer = shared_http.post("/v1/predict", content=b"x", headers=headers)
+    assert coding in refused(answer, 415, "compressed_request")["detail"]
+    plain = {"content-encoding": "Identity"}
+    assert shared_http.post("/v1/embed", files=files(RED), headers=plain).status_code == 200
 
 
 @pytest.fixture(scope="module")

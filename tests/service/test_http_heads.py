@@ -89,6 +89,7 @@ def test_what_cannot_be_learnt_from_is_refused_with_every_reason(http: Http) -> 
         {"name": "h", "dataset": "colour", "task": "guess"},
         {"name": "h", "dataset": "colour", "options": {"sede": 1}},
         {"name": "h", "dataset": "colour", "options": {"seed": -1}},
+        {"name": "h", "dataset": "colour", "options": {"seed": True}},
         {"name": "h", "dataset": "colour", "extra": 1},
         {"name": 7, "dataset": "colour"},
         [],
@@ -101,6 +102,20 @@ def test_a_request_that_makes_no_sense_is_refused(shared_http: Http, body: Any) 
     answer = shared_http.post("/v1/heads", content=json.dumps(body).encode(), headers=kind)
     refused(answer, 422, "invalid_request")
     refused(shared_http.post("/v1/heads", content=b"{", headers=kind), 422, "invalid_request")
+
+
+def test_a_body_that_is_no_json_is_refused_in_words(shared_http: Http) -> None:
+    kind = {"content-type": "application/json"}
+    broken = shared_http.post("/v1/heads", content=b'{"name": }', headers=kind)
+    said = refused(broken, 422, "invalid_request")["detail"]
+    assert said == "The body is not JSON: Expecting value at character 9."
+    for kind, named in (({}, "nothing"), ({"content-type": "text/plain"}, "text/plain")):
+        body = b'{"name": "h", "dataset": "colour"}'
+        said = refused(
+            shared_http.post("/v1/heads", content=body, headers=kind), 422, "invalid_request"
+        )
+        assert f"got '{named}'" in said["detail"]
+        assert "Content-Type: application/json" in said["hint"]
 
 
 def test_a_waiting_job_is_cancelled_and_an_ended_one_cannot_be(http: Http) -> None:

@@ -59,6 +59,34 @@ def test_vectors_can_be_had_as_an_arrow_table(http: Http) -> None:
     assert "1.png" in refused(bad, 422, "not_an_image")["detail"]
 
 
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        (f"text/html, {ARROW.upper()}", ARROW),
+        (f"{ARROW};q=0.5", ARROW),
+        (f"application/json;q=0.1, {ARROW};q=0.2", ARROW),
+        (f"application/json, {ARROW};q=0.2", "application/json"),
+        (f"{ARROW};q=0", "application/json"),
+        (f"{ARROW}x", "application/json"),
+        ("*/*", "application/json"),
+        ("", "application/json"),
+        (",;q=,", "application/json"),
+    ],
+)
+def test_an_arrow_table_is_given_to_who_asks_for_it(
+    shared_http: Http, accept: str, kind: str
+) -> None:
+    answer = shared_http.post("/v1/embed", files=files(KNOWN), headers={"Accept": accept})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, kind)
+    assert answer.headers["vary"] == "Accept"
+
+
+def test_where_no_image_has_a_vector_each_reason_is_given(http: Http) -> None:
+    body = refused(http.post("/v1/embed", files=files(b"no image", b"")), 422, "nothing_answered")
+    assert [e["error"]["code"] for e in body["embeddings"]] == ["not_an_image", "empty_image"]
+    assert [p["code"] for p in body["problems"]] == ["not_an_image", "empty_image"]
+
+
 def test_embed_without_images_is_refused(shared_http: Http) -> None:
     refused(shared_http.post("/v1/embed", files={"other": b"x"}), 422, "invalid_request")
     refused(shared_http.post("/v1/embed", json={"images": []}), 422, "invalid_request")

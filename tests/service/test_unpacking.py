@@ -42,6 +42,27 @@ def test_a_name_that_leaves_its_place_refuses_the_archive(make: Maker, name: str
     assert "name" in refused(make({"cats/ok.png": b"1", name: b"2"})).detail
 
 
+def _of_windows(*names: str) -> bytes:
+    """A zip as old programs on Windows write it."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in names:
+            info = zipfile.ZipInfo(name)
+            info.create_system = 0
+            archive.writestr(info, b"" if name.endswith("\\") else b"1")
+    return buffer.getvalue()
+
+
+def test_a_zip_may_write_its_folders_as_windows_does() -> None:
+    made = _of_windows("cats\\", "cats\\1.png", "dogs\\old\\2.png")
+    assert [(m.path, m.label) for m in read(made)] == [
+        ("cats/1.png", "cats"),
+        ("dogs/old/2.png", "dogs"),
+    ]
+    for name in ("..\\1.png", "cats\\..\\..\\1.png", "C:\\1.png", "\\1.png"):
+        assert "name" in refused(_of_windows("cats\\2.png", name)).detail
+
+
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 @pytest.mark.parametrize("names", [["a/1", "a/1"], ["a/1", "./a/1"], ["a/1", "a//1"]])
 def test_a_name_that_occurs_twice_refuses_the_archive(names: list[str]) -> None:
