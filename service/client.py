@@ -20,7 +20,7 @@ from typing import Self, TypeVar
 
 import httpx
 
-from service.batches import Progress, Tally, as_folder, ingest_flows, relabel_flow
+from service.calls.folders import Progress, Tally, as_folder, ingest_flows, relabel_flow
 from service.client_errors import (
     FolderUnusable,
     JobFailed,
@@ -109,13 +109,14 @@ class Client(Verbs):
             on_progress: told (files done, files in all).
 
         Returns:
-            The answer of `ingest`, added up over all requests.
+            The answer of `ingest`, added up over all requests, and as `notes` what the folder's
+            owner should know: files left out, rows that match nothing.
 
         Raises:
             FolderUnusable: the folder or a CSV cannot be used.
         """
         found = as_folder(folder, groups, splits, labels)
-        tally = Tally(dataset, len(found.entries), on_progress)
+        tally = Tally(dataset, found, on_progress)
         for answer in self.stream(ingest_flows(dataset, found.entries)):
             tally.add(answer)
         return self.run(relabel_flow(found, tally.answer)) if relabel else tally.answer
@@ -183,7 +184,7 @@ class AsyncClient(AsyncVerbs):
     ) -> Answer:
         """Adds a folder to a dataset, as `Client.ingest_folder` does."""
         found = await asyncio.to_thread(as_folder, folder, groups, splits, labels)
-        tally = Tally(dataset, len(found.entries), on_progress)
+        tally = Tally(dataset, found, on_progress)
         async for answer in self.stream(ingest_flows(dataset, found.entries)):
             tally.add(answer)
         return await self.run(relabel_flow(found, tally.answer)) if relabel else tally.answer

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any, NamedTuple, TypeVar, cast, get_args
+from typing import IO, Any, NamedTuple, TypeGuard, TypeVar, cast, get_args
 from urllib.parse import quote
 
 import httpx
@@ -188,6 +188,7 @@ def files_of(name: str, images: Images) -> list[tuple[str, tuple[str, bytes | IO
 
     Raises:
         ValueError: there is no image.
+        TypeError: one is neither a path, bytes nor an open file.
         FolderUnusable: one is a folder.
         OSError: a file cannot be read.
     """
@@ -197,6 +198,11 @@ def files_of(name: str, images: Images) -> list[tuple[str, tuple[str, bytes | IO
     if not files:
         raise ValueError("There is no image to send.")
     return files
+
+
+def is_folder(images: object) -> TypeGuard[str | os.PathLike[str]]:
+    """Whether that is the path of a folder."""
+    return isinstance(images, str | os.PathLike) and Path(images).is_dir()
 
 
 def is_given(images: Images) -> bool:
@@ -217,6 +223,9 @@ def _file(image: Image | NamedImage, default: str) -> tuple[str, bytes | IO[byte
             hint = "`ingest_folder` takes a folder; other methods take the files in it."
             raise FolderUnusable(f"'{path}' is a folder, not an image.", hint=hint)
         return _file(NamedImage(path.name, path.read_bytes()), default)
+    if not hasattr(image, "read"):
+        kind = type(image).__name__
+        raise TypeError(f"an image is a path, bytes, an open file or a NamedImage, not a {kind}")
     given = getattr(image, "name", None)
     return Path(given).name if isinstance(given, str) else default, image
 

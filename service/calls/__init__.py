@@ -5,11 +5,11 @@ from service.calls.datasets import (
     dataset,
     datasets,
     delete_dataset,
-    ingest,
     ingest_call,
     look,
     put_labels,
 )
+from service.calls.folders import ingest
 from service.calls.heads import (
     card,
     delete_head,

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 from service.calls.jobs import JobProgress, until_done
-from service.exchange import Call, Flow, Image, Images, ask, files_of, is_given, json_call, path_of
+from service.exchange import Call, Flow, Images, ask, files_of, json_call, path_of
 
 
 def datasets() -> Flow:
@@ -62,36 +62,6 @@ def compare(
     return (yield from until_done(job, timeout_s, on_progress))
 
 
-def ingest(
-    dataset: str,
-    images: Images = (),
-    labels: Sequence[str | None] | None = None,
-    groups: Sequence[str | None] | None = None,
-    splits: Sequence[str | None] | None = None,
-    *,
-    archive: Image | None = None,
-) -> Flow:
-    """Adds labelled images to a dataset, which is made if it is new. Safe to repeat.
-
-    Args:
-        dataset: its name.
-        images: files; `labels`, `groups` and `splits` run parallel to them.
-        labels: what each shows.
-        groups: what ties images together, a patient for one.
-        splits: `train`, `test` or None for each.
-        archive: a zip or tar in folder-per-class layout, in place of `images`.
-
-    Raises:
-        ValueError: both images and an archive are given.
-    """
-    if archive is not None:
-        if is_given(images):
-            raise ValueError("give images or an archive, not both")
-        path = path_of("/v1/datasets/{}/images", dataset)
-        return ask(Call("POST", path, files=files_of("archive", archive)))
-    return ask(ingest_call(dataset, images, labels, groups, splits))
-
-
 def ingest_call(
     dataset: str,
     images: Images,
@@ -101,6 +71,9 @@ def ingest_call(
 ) -> Call:
     """The one request of `ingest` with files."""
     columns = {"labels": labels, "groups": groups, "splits": splits}
+    for name, column in columns.items():
+        if isinstance(column, str):
+            raise TypeError(f"{name} must have an entry for each image, not one text")
     fields: dict[str, str | list[str]] = {
         name: [value or "" for value in column]
         for name, column in columns.items()

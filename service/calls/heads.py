@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
 
+from service.calls.folders import as_folder, folder_flow
 from service.calls.jobs import JobProgress, until_done
 from service.exchange import (
     Answer,
@@ -22,10 +23,11 @@ from service.exchange import (
 )
 
 
-def learn(
+def learn(  # noqa: PLR0913 - most are options of one request
     name: str,
-    dataset: str,
+    dataset: str | os.PathLike[str],
     *,
+    groups: str | os.PathLike[str] | None = None,
     task: str = "auto",
     options: Mapping[str, Any] | None = None,
     wait: bool = False,
@@ -37,7 +39,9 @@ def learn(
 
     Args:
         name: of the head.
-        dataset: what it learns from.
+        dataset: what it learns from. Or a folder, as a `Path` or a text with a slash in it: it is
+            added first, to the dataset that is called as the head is.
+        groups: of a folder: CSV `path,group`, as `ingest_folder` takes it.
         task: `auto` (found from the labels), `binary`, `multiclass`, `multilabel`, `ordinal` or
             `regression`.
         options: `allow_no_signal`, `order`, `seed`, `author`, `report` ("full" or "fast").
@@ -46,6 +50,11 @@ def learn(
         on_progress: told the job whenever it was looked at.
         idempotency_key: the same key is the same job; a new one is made where None is given.
     """
+    if not isinstance(dataset, str) or os.sep in dataset or "/" in dataset:
+        yield from folder_flow(name, as_folder(dataset, groups))
+        dataset = name
+    elif groups is not None:
+        raise ValueError("groups are those of a folder; a dataset has its own")
     body = {"name": name, "dataset": dataset, "task": task, "options": dict(options or {})}
     headers = {"Idempotency-Key": idempotency_key or uuid4().hex}
     job = yield from ask(replace(json_call("POST", "/v1/heads", body), headers=headers))

@@ -1,6 +1,7 @@
 """Verbs of images as the requests that they take. Sends nothing: a client does."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from math import isfinite
 from typing import Any
 
 from service.exchange import (
@@ -67,14 +68,20 @@ def search(
     image: Image | NamedImage | None = None,
     *,
     digest: str | None = None,
-    vector: Sequence[float] | None = None,
+    vector: Iterable[float] | None = None,
     k: int = 10,
     dataset: str | None = None,
     label: str | None = None,
 ) -> Flow:
-    """Finds the `k` most similar images to an image, to a known digest or to a vector."""
+    """Finds the `k` most similar images to an image, to a known digest or to a vector.
+
+    Raises:
+        ValueError: not exactly one of the three is given, or the vector has what is no number.
+    """
+    if sum(given is not None for given in (image, digest, vector)) != 1:
+        raise ValueError("give exactly one of an image, a digest and a vector")
     if image is None:
-        query = {"digest": digest, "vector": None if vector is None else list(vector)}
+        query = {"digest": digest, "vector": None if vector is None else _numbers(vector)}
         body = {**query, "k": k, "dataset": dataset, "label": label}
         return ask(
             json_call("POST", "/v1/search", {n: v for n, v in body.items() if v is not None})
@@ -83,6 +90,14 @@ def search(
     fields: dict[str, str | list[str]] = {"k": str(k)}
     fields |= {name: value for name, value in filters.items() if value is not None}
     return ask(Call("POST", "/v1/search", fields=fields, files=files_of("image", image)))
+
+
+def _numbers(vector: Iterable[float]) -> list[float]:
+    """Plain numbers, whatever sort of them was given; JSON has no others."""
+    numbers = [float(value) for value in vector]
+    if not all(map(isfinite, numbers)):
+        raise ValueError("the vector has a value that is not finite")
+    return numbers
 
 
 def erase(digest: str) -> Flow:

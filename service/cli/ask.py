@@ -171,7 +171,7 @@ class _Question(NamedTuple):
 
 
 def _questions(files: Sequence[tuple[str, Path]], question: _Question) -> Iterator["Flow"]:
-    from service.batches import BATCH_IMAGES, cut
+    from service.calls.folders import BATCH_IMAGES, cut
 
     most = MAX_EXPLAINED if question.explain else BATCH_IMAGES
     for part in cut([path for _, path in files], most):

@@ -213,6 +213,25 @@ def test_a_folder_is_ingested_with_its_groups(client: Client, tmp_path: Path) ->
     assert client.dataset("from-folder")["groups"] == {"p1": 1, "p2": 1}
 
 
+def test_a_folder_is_learnt_from_in_one_call(client: Client, tmp_path: Path) -> None:
+    for colour in COLOURS:
+        (tmp_path / colour).mkdir()
+        for i in range(8):
+            (tmp_path / colour / f"{i}.png").write_bytes(picture(colour, 800 + i))
+    (tmp_path / "stray.png").write_bytes(picture("red", 900))
+    (tmp_path / "groups.csv").write_text(
+        "path,group\n" + "".join(f"{c}/{i}.png,p{i % 4}-{c}\n" for c in COLOURS for i in range(8))
+    )
+
+    added = client.ingest("plain", str(tmp_path))
+    job = client.learn("at-once", tmp_path, groups="groups.csv", wait=True)
+
+    assert (added["added"], added["labels"]) == (16, {"green": 8, "red": 8})
+    assert any("stray.png" in note for note in added["notes"])
+    assert job["result"] == {"head": "at-once", "version": 1}
+    assert len(client.dataset("at-once")["groups"]) == 8
+
+
 def test_what_a_folder_says_replaces_what_was_said_before_only_where_asked(
     client: Client, tmp_path: Path
 ) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from answering import PROBLEM, answering, busy, client_of
 
@@ -63,7 +64,38 @@ def test_what_would_be_ignored_is_refused_before_anything_is_sent(tmp_path: Path
         client.ingest("d", b"image", archive=b"zip")
     with pytest.raises(FolderUnusable, match="is a folder"):
         client.predict(tmp_path)
+    with pytest.raises(ValueError, match="exactly one"):
+        client.search(b"image", digest="0" * 64)
+    with pytest.raises(ValueError, match="exactly one"):
+        client.search()
+    with pytest.raises(ValueError, match="not finite"):
+        client.search(vector=[0.0, float("nan")])
+    with pytest.raises(ValueError, match="ingest_folder"):
+        client.ingest("d", tmp_path, ["a"])
+    with pytest.raises(ValueError, match="of a folder"):
+        client.learn("h", "dataset", groups="groups.csv")
+    with pytest.raises(FolderUnusable, match="no folder"):
+        client.learn("h", tmp_path / "none")
     assert asked == []
+
+
+@pytest.mark.parametrize("image", [("a.png", b"data"), 7, None])
+def test_what_is_no_image_is_refused_by_its_type(image: Any) -> None:
+    with pytest.raises(TypeError, match=type(image).__name__):
+        client_of(answering()[0]).predict([image])
+
+
+def test_one_text_is_not_the_labels_of_two_images() -> None:
+    with pytest.raises(TypeError, match="labels"):
+        client_of(answering()[0]).ingest("d", [b"1", b"2"], "ab")
+
+
+def test_a_vector_may_be_an_array() -> None:
+    handler, asked = answering(httpx.Response(200, json={}))
+
+    client_of(handler).search(vector=np.array([0.5, 2.0], np.float32))
+
+    assert json.loads(asked[0].read())["vector"] == [0.5, 2.0]
 
 
 def test_an_open_file_is_sent_whole_again_after_a_pause() -> None:

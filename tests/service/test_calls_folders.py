@@ -9,7 +9,7 @@ import httpx
 import pytest
 from answering import PROBLEM, answering, client_of
 
-from service.batches import INGEST_IMAGES, cut
+from service.calls.folders import INGEST_IMAGES, cut
 from service.client import AsyncClient, PenultimateError
 from service.folders import Entry, Folder
 

@@ -1,13 +1,29 @@
-"""A folder in requests of a good size, and one answer made of theirs. Sends nothing itself."""
+"""Images added to a dataset, one request or, of a folder, many of a good size with one answer.
+
+Sends nothing itself: a client does.
+"""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from service import calls
+from service.calls.datasets import ingest_call, put_labels
 from service.client_errors import PenultimateError
-from service.exchange import BULK_PATIENCE_S, Answer, Call, Flow, NamedImage, ask
+from service.exchange import (
+    BULK_PATIENCE_S,
+    Answer,
+    Call,
+    Flow,
+    Image,
+    Images,
+    NamedImage,
+    ask,
+    files_of,
+    is_folder,
+    is_given,
+    path_of,
+)
 from service.folders import Entry, Folder, read_folder
 
 BATCH_IMAGES = 64
@@ -28,9 +44,9 @@ Progress = Callable[[int, int], None]
 
 def as_folder(
     folder: str | os.PathLike[str] | Folder,
-    groups: str | os.PathLike[str] | None,
-    splits: str | os.PathLike[str] | None,
-    labels: str | os.PathLike[str] | None,
+    groups: str | os.PathLike[str] | None = None,
+    splits: str | os.PathLike[str] | None = None,
+    labels: str | os.PathLike[str] | None = None,
 ) -> Folder:
     """The folder, read if it was not."""
     if isinstance(folder, Folder):
@@ -52,10 +68,54 @@ def cut(paths: Sequence[Path], most: int = BATCH_IMAGES) -> Iterator[slice]:
         yield slice(start, len(paths))
 
 
+def ingest(
+    dataset: str,
+    images: Images = (),
+    labels: Sequence[str | None] | None = None,
+    groups: Sequence[str | None] | None = None,
+    splits: Sequence[str | None] | None = None,
+    *,
+    archive: Image | None = None,
+) -> Flow:
+    """Adds labelled images to a dataset, which is made if it is new. Safe to repeat.
+
+    Args:
+        dataset: its name.
+        images: files; `labels`, `groups` and `splits` run parallel to them. Or a folder, with one
+            inside for each class: `ingest_folder` takes it with what more there is to say.
+        labels: what each shows.
+        groups: what ties images together, a patient for one.
+        splits: `train`, `test` or None for each.
+        archive: a zip or tar in folder-per-class layout, in place of `images`.
+
+    Raises:
+        ValueError: both images and an archive are given, or a folder and labels of its files.
+        TypeError: labels, groups or splits are one text.
+    """
+    if is_folder(images):
+        if any(column is not None for column in (labels, groups, splits, archive)):
+            raise ValueError("a folder says its labels; `ingest_folder` takes CSVs beside it")
+        return folder_flow(dataset, as_folder(images))
+    if archive is not None:
+        if is_given(images):
+            raise ValueError("give images or an archive, not both")
+        path = path_of("/v1/datasets/{}/images", dataset)
+        return ask(Call("POST", path, files=files_of("archive", archive)))
+    return ask(ingest_call(dataset, images, labels, groups, splits))
+
+
 def ingest_flows(dataset: str, entries: Sequence[Entry]) -> Iterator[Flow]:
-    """One flow for each request; each answers as `calls.ingest` does."""
+    """One flow for each request; each answers as `ingest` does."""
     parts = cut([e.path for e in entries], INGEST_IMAGES)
     return (_ingest(dataset, entries[part]) for part in parts)
+
+
+def folder_flow(dataset: str, folder: Folder, on_progress: Progress | None = None) -> Flow:
+    """Adds a folder, one request after the other; answers as `ingest` does, added up."""
+    tally = Tally(dataset, folder, on_progress)
+    for flow in ingest_flows(dataset, folder.entries):
+        tally.add((yield from flow))
+    return tally.answer
 
 
 def relabel_flow(folder: Folder, answer: Answer) -> Flow:
@@ -82,7 +142,7 @@ def relabel_flow(folder: Folder, answer: Answer) -> Flow:
     ]
     for start in range(0, len(changes), BATCH_LABELS):
         part = changes[start : start + BATCH_LABELS]
-        changed = yield from calls.put_labels(answer["dataset"], part)
+        changed = yield from put_labels(answer["dataset"], part)
         answer = {**answer, "labels": changed["labels"]}
     return answer
 
@@ -93,17 +153,17 @@ class Tally:
 
     Args:
         dataset: what is filled.
-        total: how many files there are.
+        folder: where they are from; its notes are part of the answer.
         on_progress: told after every batch.
     """
 
     dataset: str
-    total: int
+    folder: Folder
     on_progress: Progress | None = None
     answer: Answer = field(init=False)
 
     def __post_init__(self) -> None:
-        self.answer = _empty(self.dataset)
+        self.answer = {**_empty(self.dataset), "notes": list(self.folder.notes)}
         self._tell()
 
     def add(self, answer: Answer) -> None:
@@ -114,7 +174,8 @@ class Tally:
     def _tell(self) -> None:
         if self.on_progress is not None:
             a = self.answer
-            self.on_progress(a["added"] + a["known"] + len(a["rejected"]), self.total)
+            done = a["added"] + a["known"] + len(a["rejected"])
+            self.on_progress(done, len(self.folder.entries))
 
 
 def _ingest(dataset: str, entries: Sequence[Entry]) -> Flow:
@@ -142,7 +203,7 @@ def _ingest(dataset: str, entries: Sequence[Entry]) -> Flow:
 
 def _request(dataset: str, readable: Sequence[tuple[Entry, bytes]]) -> Call:
     entries = [entry for entry, _ in readable]
-    call = calls.ingest_call(
+    call = ingest_call(
         dataset,
         [NamedImage(entry.name, data) for entry, data in readable],
         [e.label for e in entries],
