@@ -1,6 +1,6 @@
 """How well learning curves fitted on half of the images foretell the whole.
 
-    python benchmarks/heads/vectors.py --images ../shared/data --out DIR
+    python benchmarks/heads/vectors.py --images IMAGES --out DIR
     python benchmarks/heads/learning_curve.py --vectors DIR [--sizes 100 200 400] [--draws 2]
 
 For each case and size, so many images are drawn, the same of each class, and halved so that no

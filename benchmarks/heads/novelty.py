@@ -1,6 +1,6 @@
 """How often images of another kind are told from a head's own, and its own are not.
 
-    python benchmarks/heads/vectors.py --images ../shared/data --out DIR
+    python benchmarks/heads/vectors.py --images IMAGES --out DIR
     python benchmarks/heads/novelty.py --vectors DIR [--sizes 60 150 300] [--draws 12]
 
 Half of the groups of a set are learnt from, the other half are its own unseen images; every other
