@@ -66,6 +66,7 @@ def test_two_kinds_are_enough_to_tell_the_foreign(tmp_path: Path) -> None:
     assert ran.stdout.count("| 40 |") == 5
 
 
+@pytest.mark.slow
 def test_a_size_without_a_curve_leaves_the_others_whole(tmp_path: Path) -> None:
     write_set(tmp_path, "hymenoptera", "ants", "bees", each=40)
     ran = ask("learning_curve", tmp_path, "--sizes", "80", "400", "--draws", "1")
