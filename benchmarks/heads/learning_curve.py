@@ -1,13 +1,14 @@
 """How well learning curves fitted on half of the images foretell the whole.
 
-    python benchmarks/heads/vectors.py --images ../shared/data --out DIR
+    python benchmarks/heads/vectors.py --images IMAGES --out DIR
     python benchmarks/heads/learning_curve.py --vectors DIR [--sizes 100 200 400] [--draws 2]
 
 For each case and size, so many images are drawn, the same of each class, and halved so that no
 group is on both sides. A head learns from the half, another from the whole. Compared is what the
 curve of the half expects at twice its images with the AUC on the card of the whole; beside it, how
 near that is to the AUC of the half, as if nothing would change. Then labels are dealt out at random
-to images of the same sets: no curve may be drawn. Sets that are not there are skipped.
+to images of the same sets: no curve may be drawn. Sets that are not there are skipped, and so are
+sizes for which a set has too few images.
 """
 
 from __future__ import annotations
@@ -125,6 +126,8 @@ def shuffled(folder: Path, case: Case, n: int, draws: int) -> list[str]:
 
 
 def summary(found: list[tuple[float, float, bool]]) -> str:
+    if not found:
+        return "no curves"
     misses, lazy, held = (np.array(each) for each in zip(*found, strict=True))
     return (
         f"{len(found)} curves: within {CLOSE} in {np.mean(np.abs(misses) <= CLOSE):.2f} "
@@ -144,12 +147,21 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=2)
     given = parser.parse_args()
     cases = [case for case in CASES if (given.vectors / f"{case.image_set}.npz").exists()]
+    if not cases:
+        names = ", ".join(dict.fromkeys(case.image_set for case in CASES))
+        parser.exit(
+            1,
+            f"No image set to draw from. In {given.vectors} one of them is needed, as "
+            f"vectors.py writes it: {names}.\n",
+        )
     lines, everything, said = [], [], []
     for n in given.sizes:
         found = [one for c in cases for one in back_tests(given.vectors, c, n, given.draws)]
         lines.append(f"{n} images, " + summary(found))
         everything += found
         said += [one for c in cases for one in shuffled(given.vectors, c, n, given.draws)]
+    if not said:
+        parser.exit(1, f"No set has enough images for --sizes {' '.join(map(str, given.sizes))}.\n")
     print("\n" + "\n".join([*lines, f"all, {summary(everything)}"]))
     print("labels at random: " + ", ".join(f"{s} {said.count(s)}" for s in sorted(set(said))))
 

@@ -1,6 +1,6 @@
 """How often images of another kind are told from a head's own, and its own are not.
 
-    python benchmarks/heads/vectors.py --images ../shared/data --out DIR
+    python benchmarks/heads/vectors.py --images IMAGES --out DIR
     python benchmarks/heads/novelty.py --vectors DIR [--sizes 60 150 300] [--draws 12]
 
 Half of the groups of a set are learnt from, the other half are its own unseen images; every other
@@ -8,7 +8,7 @@ set is foreign. Each class of MedNIST is a set of its own, for nothing but that 
 are, for several numbers of directions: the AUC of distances, foreign against own, its mean and that
 of the worst pair of sets; the share of foreign images that are called unlike; and the share of own
 ones that are, which should be 0.05, its mean and that of the worst set. Sets that are not there are
-skipped.
+skipped; two kinds at least are needed, one of them with twice as many images as are learnt from.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ DIRECTIONS = (0, 4, 8, 16, 32)
 LEVEL = 0.05
 OWN, FOREIGN = 400, 200
 DIM = 1280
+
+TOO_FEW = "Images of at least two kinds are needed: one learns, the others are foreign."
 
 Float32 = NDArray[np.float32]
 
@@ -104,15 +106,23 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=12)
     given = parser.parse_args()
     there = kinds(given.vectors)
+    if len(there) < 2:
+        parser.exit(1, f"{TOO_FEW} In {given.vectors}: {', '.join(there) or 'none'}.\n")
+    most = max(len(kind.units) for kind in there.values()) // 2
+    sizes = [n for n in given.sizes if n <= most]
+    if not sizes:
+        parser.exit(1, f"No kind has enough images: --sizes can be up to {most} here.\n")
+    if len(sizes) < len(given.sizes):
+        print(f"Left out are sizes above {most}: no kind has twice as many images.\n")
     print("| images | directions | AUC | worst pair | foreign found | own alarms | worst set |")
     print("|--:|--:|--:|--:|--:|--:|--:|")
-    for n in given.sizes:
+    for n in sizes:
         for directions in DIRECTIONS:
             novelty.MAX_DIRECTIONS = directions
-            auc, worst, found, alarms, most = measure(there, n, given.draws)
+            auc, worst, found, alarms, furthest = measure(there, n, given.draws)
             print(
                 f"| {n} | {directions} | {auc:.4f} | {worst:.3f} | {found:.3f} "
-                f"| {alarms:.3f} | {most:.3f} |",
+                f"| {alarms:.3f} | {furthest:.3f} |",
                 flush=True,
             )
 

@@ -1,6 +1,6 @@
 """How often the permutation test calls signal, where there is none and where there is some.
 
-    python benchmarks/heads/vectors.py --images ../shared/data --out DIR
+    python benchmarks/heads/vectors.py --images IMAGES --out DIR
     python benchmarks/heads/permutation.py --vectors DIR [--sizes 20 60 200] [--runs 100]
 
 For each case and size, so many images are drawn again and again. Their labels are the true ones;

@@ -1,9 +1,9 @@
 """Makes the vectors that `run.py` reads, with the product's own backbone.
 
-    python benchmarks/heads/vectors.py --images ../shared/data --out DIR [--home CACHE]
+    python benchmarks/heads/vectors.py --images IMAGES --out DIR [--home CACHE]
 
-Every folder of --images is an image set, every folder in it a class; `groups.csv` (path,group)
-names the patient where the set has one.
+Every folder of IMAGES is an image set, every folder in it a class; `groups.csv` (path,group)
+names the patient where the set has one. docs/heads-benchmark.md says which sets there are.
 """
 
 import argparse
