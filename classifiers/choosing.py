@@ -3,13 +3,14 @@
 Knows nothing of how parts are fitted; every choice about an image is made without it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from classifiers.mixture import BLOCKS, PENULTIMATE, TREES, Choice, Mixture, Scores, Share
 from classifiers.parts import STAGES
+from classifiers.voting import Votes
 
 Float64 = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -44,11 +45,6 @@ LEAST, MOST = 0.35, 0.65
 TEMPER = 3.0
 """What the likelihood is flattened by: out-of-fold scores of one set are far from independent."""
 
-FEWEST_FOLDS = 5
-"""With fewer folds nothing is chosen: each fold's scores come from models that have seen most of
-the others, and choices among them would flatter themselves (on shuffled labels of made-up data with
-three folds the AUC was 0.68)."""
-
 SLOPES = np.geomspace(0.05, 20, 61)
 LEAST_SHARE = 0.02
 
@@ -71,27 +67,27 @@ def choose(scores: Scores, mixture: Mixture, rows: IntArray) -> Choice:
     return Choice(tuple(found), shares)
 
 
-def cross_fitted(scores: Scores, mixture: Mixture, fold_of: IntArray) -> Float64:
+def cross_fitted(
+    scores: Scores, mixture: Mixture, fold_of: IntArray, votes: Sequence[Votes]
+) -> Float64:
     """Final scores of held-out images, as they are answered: float64 (n_images, n_outputs).
 
-    The choices applied to a fold are made on the other folds.
+    Args:
+        scores: of each image by the model that did not learn from it.
+        mixture: whose.
+        fold_of: int64 (n_images,), which model that is.
+        votes: what the choices for each fold are made from.
     """
     found: Float64 = np.zeros_like(mixture.targets)
-    for fold, choice in enumerate(cross_choices(scores, mixture, fold_of)):
+    for fold, choice in enumerate(cross_choices(votes, mixture)):
         rows = np.flatnonzero(fold_of == fold)
         found[rows] = choice.apply(scores, rows)
     return mixture.in_units(found)
 
 
-def cross_choices(scores: Scores, mixture: Mixture, fold_of: IntArray) -> list[Choice]:
+def cross_choices(votes: Sequence[Votes], mixture: Mixture) -> list[Choice]:
     """For each fold, what is chosen on all the others."""
-    n = int(fold_of.max()) + 1
-    return [choose(scores, mixture, voters(n, np.flatnonzero(fold_of != f))) for f in range(n)]
-
-
-def voters(n_folds: int, rows: IntArray) -> IntArray:
-    """The rows that may have a say in choices: none where there are too few folds."""
-    return rows if n_folds >= FEWEST_FOLDS else rows[:0]
+    return [choose(each.scores, mixture, each.rows) for each in votes]
 
 
 def _members(mixture: Mixture, scores: Scores) -> dict[str, tuple[str, ...]]:

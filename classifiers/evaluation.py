@@ -12,7 +12,7 @@ import numpy.typing as npt
 from classifiers.agreement import kappa, mean_absolute_error, r_squared, spearman
 from classifiers.baseline import fit_baseline
 from classifiers.blocks import Block
-from classifiers.choosing import choose, cross_fitted, voters
+from classifiers.choosing import choose, cross_fitted
 from classifiers.examples import Examples
 from classifiers.folds import Fold, Plan
 from classifiers.mixture import TREES, Choice, Mixture, Scores
@@ -22,12 +22,16 @@ from classifiers.probabilities import to_answers
 from classifiers.scored import Pass, Scored, cv_sharing
 from classifiers.statistics import CHANCE_AUC, Estimate, Measure, auc, balanced_accuracy
 from classifiers.tasks import Question, Task
+from classifiers.voting import Votes, is_nested, nested_votes, voters, votes_of
 
 Float64 = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 SIGNIFICANCE = 0.05
 """A head has signal if chance would do as well more rarely than this."""
+
+OUTER_WORK = 0.4
+"""Share of the work that is done before choices are made, where they have fits of their own."""
 
 Metric = Callable[[Scored], Estimate | None]
 
@@ -55,11 +59,13 @@ class Repeat:
         folds: rows learnt from and rows held out of each.
         fold_of: int64 (n_images,), which fold held each image out.
         linear: scores of held-out images by the linear parts.
+        votes: for each fold, what its choices among the linear parts are made from.
     """
 
     folds: Sequence[Fold]
     fold_of: IntArray
     linear: Scores
+    votes: Sequence[Votes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +126,18 @@ def evaluate(
         report: called with the share done; what it raises stops the evaluation.
     """
     jobs = [_job(examples, fold, blocks, mixture) for fold in plan.folds]
-    found = run_jobs(jobs, threads, report)
+    nested = is_nested(plan.n_folds, examples.groups)
+    ours = OUTER_WORK if nested else 1.0
+    found = run_jobs(jobs, threads, lambda share: report(ours * share))
     n, question = len(examples), mixture.question
     repeats = [_gather(n, folds, part) for folds, part in _by_repeat(plan, found)]
-    scored, opponent = _scored(examples, plan, mixture, repeats)
+    if nested:
+        known = [scores for _, scores, _ in repeats]
+        rest = (threads, lambda share: report(ours + (1 - ours) * share))
+        votes = nested_votes(mixture, examples.y, plan.repeats, known, *rest)
+    else:
+        votes = [votes_of(scores, fold_of) for fold_of, scores, _ in repeats]
+    scored, opponent = _scored(examples, plan, mixture, repeats, votes)
     figures = _figures(scored)
     mean = _mean([scores for _, scores, _ in repeats])
     return Evaluation(
@@ -137,8 +151,8 @@ def evaluate(
         choice=choose(mean, mixture, voters(plan.n_folds, np.arange(n))),
         scored=scored,
         repeats=tuple(
-            _linear(folds, fold_of, scores)
-            for folds, (fold_of, scores, _) in zip(plan.repeats, repeats, strict=True)
+            _linear(folds, fold_of, scores, own)
+            for folds, (fold_of, scores, _), own in zip(plan.repeats, repeats, votes, strict=True)
         ),
     )
 
@@ -191,13 +205,17 @@ def _job(
 
 
 def _scored(
-    examples: Examples, plan: Plan, mixture: Mixture, repeats: Sequence[_Gathered]
+    examples: Examples,
+    plan: Plan,
+    mixture: Mixture,
+    repeats: Sequence[_Gathered],
+    votes: Sequence[Sequence[Votes]],
 ) -> tuple[Scored, Scored]:
     """What the head, and what its opponent, answered out of fold."""
     question = mixture.question
     head = tuple(
-        Pass(fold_of, answers_of(question, cross_fitted(scores, mixture, fold_of)))
-        for fold_of, scores, _ in repeats
+        Pass(fold_of, answers_of(question, cross_fitted(scores, mixture, fold_of, own)))
+        for (fold_of, scores, _), own in zip(repeats, votes, strict=True)
     )
     opponent = tuple(Pass(fold_of, opposed) for fold_of, _, opposed in repeats)
     rest = (examples.targets, examples.groups)
@@ -220,8 +238,11 @@ def _mean(repeats: Sequence[Scores]) -> Scores:
     return {part: np.mean([each[part] for each in repeats], axis=0) for part in repeats[0]}
 
 
-def _linear(folds: Sequence[Fold], fold_of: IntArray, scores: Scores) -> Repeat:
-    return Repeat(folds, fold_of, {part: each for part, each in scores.items() if part != TREES})
+def _linear(
+    folds: Sequence[Fold], fold_of: IntArray, scores: Scores, votes: Sequence[Votes]
+) -> Repeat:
+    linear = {part: each for part, each in scores.items() if part != TREES}
+    return Repeat(folds, fold_of, linear, [each.without(TREES) for each in votes])
 
 
 def _figures(scored: Scored) -> dict[str, Estimate]:

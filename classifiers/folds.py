@@ -55,6 +55,7 @@ def make_plan(
     seed: int,
     *,
     with_copies: IntArray | None = None,
+    must_learn: bool = True,
 ) -> Plan:
     """Plan the cross-validation that the data allow, as near as possible to what is wished for.
 
@@ -67,6 +68,8 @@ def make_plan(
         seed: equal seeds give equal plans.
         with_copies: the groups, or images, with those that share copies made one; None where no
             image has a copy.
+        must_learn: whether every one of `y` must be learnt in each fold, and met by another among
+            those held out, as classes must. Otherwise groups are kept apart however few there are.
     """
     reason = ""
     for together, kind, otherwise in (
@@ -75,6 +78,8 @@ def make_plan(
     ):
         if together is not None:
             planned = _group_wise(y, together, folds, repeats, seed)
+            if planned is None and not must_learn:
+                planned = _by_groups_alone(together, folds, repeats, seed)
             if planned is not None:
                 return replace(planned, kind=kind, reason=reason)
             reason = otherwise
@@ -109,6 +114,24 @@ def _group_wise(y: IntArray, groups: IntArray, folds: int, repeats: int, seed: i
         if all(_is_usable(folds_once, y, classes) for folds_once in planned):
             return Plan("group-wise", n_folds, tuple(planned))
     return None
+
+
+def _by_groups_alone(groups: IntArray, folds: int, repeats: int, seed: int) -> Plan | None:
+    """Two groups or more are held out together where there are enough: one has nobody to meet."""
+    from sklearn.model_selection import KFold
+
+    names, place = np.unique(groups, return_inverse=True)
+    n_folds = max(2, min(folds, names.size // 2))
+    if names.size < n_folds:
+        return None
+    planned = tuple(
+        tuple(
+            (np.flatnonzero(np.isin(place, learnt)), np.flatnonzero(np.isin(place, held_out)))
+            for learnt, held_out in KFold(n_folds, shuffle=True, random_state=seed + r).split(names)
+        )
+        for r in range(repeats)
+    )
+    return Plan("group-wise", n_folds, planned)
 
 
 def _is_usable(folds_once: tuple[Fold, ...], y: IntArray, classes: int) -> bool:

@@ -174,7 +174,7 @@ def _refit(
     jobs, places = [], []
     scores = [[np.zeros_like(mixture.targets) for _ in (1.0, *shares)] for _ in pairs]
     for number, (repeat, rank) in enumerate(pairs):
-        chosen = cross_choices(repeat.linear, mixture, repeat.fold_of)
+        chosen = cross_choices(repeat.votes, mixture)
         for (learnt, held_out), choice in zip(repeat.folds, chosen, strict=True):
             scores[number][0][held_out] = choice.apply(repeat.linear, held_out)
             drawn = [learnt[rank[learnt] <= share] for share in shares]

@@ -75,7 +75,7 @@ def prepare(
     row_of = {digest: row for row, digest in enumerate(digests)}
     copies = [[row_of[digest] for digest in one] for one in copied]
     complete = recipe.complete(len(sides.train), scaling.n_columns, question.n_outputs)
-    train, plan = keep_together(sides.train, copies, complete)
+    train, plan = keep_together(sides.train, copies, complete, question)
     # Rows of the images kept aside follow those of the others.
     aside = [[row - len(train) for row in one if row >= len(train)] for one in copies]
     return Lesson(
@@ -110,7 +110,7 @@ def find_copied(
 
 
 def keep_together(
-    train: Examples, copies: Iterable[Sequence[int]], recipe: Recipe
+    train: Examples, copies: Iterable[Sequence[int]], recipe: Recipe, question: Question
 ) -> tuple[Examples, Plan]:
     """Return images whose copies count as one group, and the folds on which that is so.
 
@@ -118,6 +118,7 @@ def keep_together(
         train: the images to learn from.
         copies: rows of images that are copies of each other.
         recipe: complete.
+        question: what is asked of them.
     """
     together, chosen = train.keeping_together(copies), recipe.to_dict()
     plan = make_plan(
@@ -127,6 +128,7 @@ def keep_together(
         chosen["repeats"],
         recipe.seed,
         with_copies=together.groups if together.any_together else None,
+        must_learn=not question.is_number,
     )
     return together, plan
 

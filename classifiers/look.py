@@ -149,7 +149,7 @@ def look(
     row_of = {digest: row for row, digest in enumerate(digests_of(seen))}
     copies = [[row_of[digest] for digest in one if digest in row_of] for one in copied]
     complete = recipe.complete(len(train), scaling.n_columns, question.n_outputs)
-    train, plan = keep_together(train, copies, complete)
+    train, plan = keep_together(train, copies, complete, question)
     with one_blas_thread():
         jobs = [_job(train, scaling, fold, question) for fold in plan.folds]
         found = run_jobs(jobs, threads, lambda _: None)

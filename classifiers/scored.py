@@ -68,8 +68,17 @@ class Scored:
         return 2 * self.sharing_of_groups * float(np.sum(sizes**2)) / self.groups.size
 
     @property
+    def independent(self) -> float:
+        """How many groups of one size would say as much (Kish 1965, Survey Sampling).
+
+        Of unequal groups the large ones count for more, and there are fewer of those.
+        """
+        sizes = np.unique(self.groups, return_counts=True)[1]
+        return float(sizes.sum() ** 2 / np.sum(sizes**2))
+
+    @property
     def degrees(self) -> int:
-        """Degrees of freedom: independent groups less what is told apart."""
+        """Degrees of freedom: groups less what is told apart."""
         apart = len(np.unique(self.targets, axis=0)) if self.question.exclusive else 2
         return max(1, np.unique(self.groups).size - apart)
 

@@ -66,6 +66,28 @@ def test_a_class_of_one_group_is_split_and_the_reason_given() -> None:
     assert "too few groups" in plan.reason
 
 
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=12), st.integers(2, 6), st.integers(0, 100))
+def test_groups_of_numbers_are_kept_apart_however_few_there_are(
+    sizes: list[int], folds: int, seed: int
+) -> None:
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    assume(len(groups) >= 2)
+    y = np.arange(len(groups)) * 5 // len(groups)
+    assume(np.bincount(y)[np.bincount(y) > 0].min() >= 2)
+    plan = make_plan(y, groups, folds, 2, seed, must_learn=False)
+    if len(sizes) == 1:
+        assert "too few groups" in plan.reason
+        return
+    assert (plan.kind, plan.reason) == ("group-wise", "")
+    for repeat in plan.repeats:
+        held_out = np.concatenate([held for _, held in repeat])
+        assert sorted(held_out.tolist()) == list(range(len(y)))
+    for learnt, held in plan.folds:
+        assert learnt.size
+        assert held.size
+        assert not set(groups[learnt].tolist()) & set(groups[held].tolist())
+
+
 def test_a_fold_that_could_not_learn_a_class_is_never_used() -> None:
     """Here the split in two would put both groups of class 1 on the same side."""
     y = np.array([2, 0, 2, 1, 1, 1, 0, 0, 0, 0, 0, 2, 1, 2, 0, 0, 0, 0, 0, 1, 0, 2, 2, 2, 0, 2])

@@ -15,6 +15,7 @@ from classifiers.folds import make_plan
 from classifiers.mixture import BLOCKS, PENULTIMATE, STAGES, TREES, Mixture
 from classifiers.recipe import Recipe
 from classifiers.tasks import Question, Task
+from classifiers.voting import voters, votes_of
 
 LAYOUT = (Block("penultimate", 0, 12), Block("s.mean", 12, 20), Block("s.std", 20, 28))
 RECIPE = Recipe(feature_fraction=1.0, rounds=60).complete(200, 28, 1)
@@ -111,22 +112,14 @@ def test_the_fitted_mixture_scores_as_its_parts_do_together(task: Task, n_classe
     assert own == pytest.approx(mixture.in_units(expected), abs=1e-3)
 
 
-def test_choices_for_a_fold_are_made_without_its_own_labels() -> None:
+def test_what_is_answered_for_a_fold_follows_from_what_the_others_chose() -> None:
     mixture, _ = made(LABELS, slice(0, 12), shifted)
     scores, fold_of = out_of_fold(mixture, LABELS)
-    found = cross_fitted(scores, mixture, fold_of)
-    mixture.targets[fold_of == 2] = 1 - mixture.targets[fold_of == 2]
-    again = cross_fitted(scores, mixture, fold_of)
-    assert np.array_equal(found[fold_of == 2], again[fold_of == 2])
-    assert not np.array_equal(found, again)
-
-
-def test_with_few_folds_nothing_is_chosen() -> None:
-    mixture, _ = made(LABELS, slice(0, 12), shifted)
-    scores, fold_of = out_of_fold(mixture, LABELS, folds=3)
-    found = cross_fitted(scores, mixture, fold_of)
-    mixture.targets[:] = 1 - mixture.targets
-    assert np.array_equal(found, cross_fitted(scores, mixture, fold_of))
+    votes = votes_of(scores, fold_of)
+    found = cross_fitted(scores, mixture, fold_of, votes)
+    for fold, choice in enumerate(cross_choices(votes, mixture)):
+        rows = np.flatnonzero(fold_of == fold)
+        assert np.array_equal(found[rows], choice.apply(scores, rows))
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
@@ -135,7 +128,7 @@ def test_linear_parts_fitted_alone_score_as_they_do_with_all_others(n_classes: i
     mixture, _ = made(y, slice(0, 20), shifted)
     scores, fold_of = out_of_fold(mixture, y)
     linear = {part: found for part, found in scores.items() if part != TREES}
-    choice = cross_choices(linear, mixture, fold_of)[0]
+    choice = cross_choices(votes_of(linear, fold_of), mixture)[0]
     assert TREES not in choice.members
     learnt, held_out = np.flatnonzero(fold_of != 0), np.flatnonzero(fold_of == 0)
     alone = mixture.score_linear(choice, learnt, held_out)
@@ -168,7 +161,7 @@ def test_images_that_look_alike_are_asked_by_their_stages_and_others_by_their_em
     for how in (moved, lambda columns, y: None):
         mixture, _ = made(LABELS[:30], slice(0, 12), how)
         scores, _ = out_of_fold(mixture, LABELS[:30], folds)
-        rows = choosing.voters(folds, np.arange(30))
+        rows = voters(folds, np.arange(30))
         found[how] = choose(scores, mixture, rows).members[PENULTIMATE]
     alike, unlike = found.values()
     assert alike < 0.2
