@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from service.cli.files import write_whole
-from service.cli.heads import Head, version_of
+from service.cli.references import Head, version_of
 from service.cli.session import AsJson, Key, Server, note, print_json, session
 
 
