@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from service.client_errors import FolderUnusable
+from service.rows import VALIDATION, stand_in_for_test
 from service.tables import read_column, read_rows
 
 LABELS_FILE = "labels.csv"
@@ -21,9 +22,6 @@ UNUSED_UNLESS_ASKED = {"groups.csv": "--groups", "split.csv": "--splits"}
 
 NO_IMAGES = {LABELS_FILE, *UNUSED_UNLESS_ASKED, "meta.csv", "Thumbs.db", "desktop.ini"}
 """Files that lie beside images and are none."""
-
-VALIDATION = {"val", "valid", "validation"}
-"""What the images that were held out are called in sets that hold out only once."""
 
 SHOWN = 3
 """Names that a message gives as examples."""
@@ -262,10 +260,10 @@ def _find(root: Path, given: str | os.PathLike[str]) -> Path:
 def _with_sides(entries: list[Entry], notes: list[str]) -> list[Entry]:
     """Every split as train or test; a validation split is the test where there is no other."""
     found = {e.split for e in entries if e.split is not None}
-    held_out = found - {"train"}
-    if len(held_out) == 1 and held_out <= VALIDATION:
-        notes.append(f"The split '{min(held_out)}' is taken for the test split; there is no other.")
-        return [replace(e, split="test") if e.split in held_out else e for e in entries]
+    held_out = stand_in_for_test(found)
+    if held_out is not None:
+        notes.append(f"The split '{held_out}' is taken for the test split; there is no other.")
+        return [replace(e, split="test") if e.split == held_out else e for e in entries]
     wrong = sorted(found - {"train", "test"})
     if wrong:
         raise FolderUnusable(

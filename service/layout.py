@@ -1,7 +1,8 @@
 """What the names and tables in an archive say of its images. Knows nothing of zip, tar or bytes.
 
 The folder of an image is its label. `labels.csv` (`path,label,group`, optionally `split`) goes
-before the folders; `groups.csv` (`path,group`) and `split.csv` (`path,split`) say the rest.
+before the folders; `groups.csv` (`path,group`) and `split.csv` (`path,split`) say the rest. A
+validation split is the test split where there is no other.
 """
 
 import csv
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from service.errors import ArchiveRejected
+from service.rows import stand_in_for_test
 
 LABELS_FILE = "labels.csv"
 
@@ -95,6 +97,10 @@ def arrange(names: Sequence[str], tables: Mapping[str, Rows]) -> dict[str, Said]
                 hint=f"Its paths must be those below the classes' folder, as in "
                 f"'{_below(candidates[0], root)}'.",
             )
+    held_out = stand_in_for_test(row.get("split") for row in rows.values())
+    for row in rows.values():
+        if held_out is not None and row.get("split") == held_out:
+            row["split"] = "test"
     return {name: _said(name, root, row) for name, row in rows.items()}
 
 
