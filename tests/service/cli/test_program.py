@@ -206,3 +206,44 @@ def test_interrupting_a_server_ends_it_without_a_traceback(tmp_path: Path) -> No
         assert "Traceback" not in server.log()
     finally:
         server.kill()
+
+
+def test_an_interrupt_before_the_program_is_loaded_prints_no_trace() -> None:
+    code = """
+import sys
+
+class Interrupted:
+    def find_spec(self, name, path=None, target=None):
+        if name == "typer":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupted())
+import service.cli
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert (ended.returncode, ended.stderr) == (130, b"")
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("after_s", [0.0, 0.1, 0.2, 0.4, 0.8])
+def test_interrupting_a_server_that_starts_prints_no_trace(
+    home: Path, run: Run, after_s: float
+) -> None:
+    run("heads", "list")  # the home is prepared
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTIBLE, "serve", "--port", str(free_port())],
+        env={**os.environ, "PENULTIMATE_HOME": str(home), "PENULTIMATE_BACKBONE": "toy"},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    while "keys" not in process.stderr.readline():
+        assert process.poll() is None
+    time.sleep(after_s)
+    os.killpg(process.pid, signal.SIGINT)
+    said = process.communicate(timeout=60)[1]
+
+    assert process.returncode in (0, 130, -signal.SIGINT)
+    assert "Traceback" not in said
+    assert "Aborted" not in said
