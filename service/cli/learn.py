@@ -11,6 +11,7 @@ from service.cli.session import AsJson, Key, Server, note, print_json, session
 from service.client_errors import FolderUnusable, JobFailed, StillRunning
 
 if TYPE_CHECKING:
+    from service.calls.jobs import JobProgress
     from service.client import Client
     from service.folders import Folder
 
@@ -229,15 +230,19 @@ def _count_others(client: "Client", ingested: Mapping[str, Any]) -> None:
 
 
 def watched(client: "Client", job: Mapping[str, Any]) -> dict[str, Any]:
-    """Waits for a job with a bar; whoever interrupts the wait does not want its result either."""
+    """Waits for a job with a bar, as `waited` does."""
+    with show.bar("Waiting") as update:
+        return waited(
+            client,
+            job,
+            lambda j: update(j["progress"], 1.0, str(j["stage"]).capitalize() or "Done"),
+        )
+
+
+def waited(client: "Client", job: Mapping[str, Any], on_progress: "JobProgress") -> dict[str, Any]:
+    """Waits for a job; whoever interrupts the wait does not want its result either."""
     try:
-        with show.bar("Waiting") as update:
-            return client.wait(
-                job["id"],
-                on_progress=lambda j: update(
-                    j["progress"], 1.0, str(j["stage"]).capitalize() or "Done"
-                ),
-            )
+        return client.wait(job["id"], on_progress=on_progress)
     except KeyboardInterrupt:
         _cancel(client, job["id"])
         raise

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from service.cli import show
+from service.cli.learn import waited
 from service.cli.session import (
     AsJson,
     Key,
@@ -81,7 +82,7 @@ def demo(
     home = Settings().home.absolute()
     note(ABOUT)
     with session(context, server, key, as_json=as_json) as client, show.bar("Drawing") as update:
-        shown = run(client, home / "demo", again=again, on_progress=update)
+        shown = run(client, home / "demo", again=again, on_progress=update, wait=waited)
         url = "http://127.0.0.1:3000" if client.url == "http://local" else client.url
     if as_json:
         print_json({"prediction": shown.prediction, "search": shown.search, "cards": shown.cards})

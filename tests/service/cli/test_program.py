@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -136,29 +136,41 @@ runpy.run_module("service.cli", run_name="__main__")
 """A shell has its jobs in the background ignore Ctrl-C, and what they start inherits that."""
 
 
-def test_interrupting_a_learn_cancels_its_job(tmp_path: Path) -> None:
+def interrupt_once_a_job_runs(process: "subprocess.Popen[str]", home: Path) -> None:
+    """Presses Ctrl-C: a terminal sends it to every process of the group."""
+    begun = "SELECT count(*) FROM jobs WHERE state = 'running' AND progress > 0"
+    # Not by a client: until one is open on a busy machine, the head may be learnt.
+    while not rows_of(home, begun):
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+
+
+def rows_of(home: Path, count: str) -> int:
+    """What a question for a number says, 0 while there is no catalog."""
+    place = f"file:{home}/catalog.sqlite?mode=ro"
+    with suppress(sqlite3.OperationalError), closing(sqlite3.connect(place, uri=True)) as catalog:
+        return int(catalog.execute(count).fetchone()[0])
+    return 0
+
+
+@pytest.mark.parametrize("command", [("learn", "h", "many"), ("demo",)])
+def test_interrupting_what_learns_cancels_its_job(tmp_path: Path, command: tuple[str, ...]) -> None:
     for colour in ("red", "green"):
         (tmp_path / "many" / colour).mkdir(parents=True)
         for i in range(250):
             (tmp_path / "many" / colour / f"{i}.png").write_bytes(picture(colour, i, side=16))
     home = {"PENULTIMATE_HOME": str(tmp_path / "home"), "PENULTIMATE_BACKBONE": "toy"}
     process = subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTIBLE, "learn", "h", tmp_path / "many"],
-        env={**os.environ, **home},
+        [sys.executable, "-c", INTERRUPTIBLE, *command],
+        cwd=tmp_path,
+        env={**os.environ, **home, "PYTHONPATH": str(Path(__file__).parents[3])},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
-    assert process.stderr is not None
-    while "added" not in process.stderr.readline():
-        assert process.poll() is None
-    begun = "SELECT count(*) FROM jobs WHERE state = 'running' AND progress > 0"
-    # Not by a client: until one is open on a busy machine, the head may be learnt.
-    with closing(sqlite3.connect(tmp_path / "home" / "catalog.sqlite")) as catalog:
-        while not catalog.execute(begun).fetchone()[0]:
-            time.sleep(0.01)
-    os.kill(process.pid, signal.SIGINT)
+    interrupt_once_a_job_runs(process, tmp_path / "home")
     said = process.communicate(timeout=60)[1]
 
     assert process.returncode != 0
