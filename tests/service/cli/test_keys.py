@@ -132,6 +132,7 @@ def test_a_server_is_asked_with_a_key(run: Run, tmp_path: Path, folder: Path) ->
         assert run("doctor", *at, "--key", key).exit_code == 0
         assert httpx.get(f"{server.url}/v1/heads").status_code == 401
         assert "keys           every request needs one" in server.log()
+        assert 'curl -H "Authorization: Bearer $PENULTIMATE_KEY" -F images=@' in server.log()
         assert key not in server.log()
         assert low not in server.log()
     finally:
