@@ -17,6 +17,7 @@ from service.cli.session import (
     origin_of,
     print_json,
     quiet_settings,
+    refuse_server,
     session,
 )
 
@@ -33,6 +34,7 @@ ANY_NAME = "HOST"
 
 
 def serve(
+    context: typer.Context,
     *,
     host: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Address; 0.0.0.0 lets everyone in.")
@@ -54,6 +56,9 @@ def serve(
     """Serve every head over HTTP, until Ctrl-C."""
     from service.launch import become_server, needs_key, prepare
 
+    source = context.find_root().get_parameter_source("server")
+    if source is not None and source.name == "COMMANDLINE":  # a variable is for other commands
+        refuse_server(context, "`serve` serves the home folder on this machine, not {}.")
     settings = quiet_settings()
     pair = {"tls_cert": tls_cert, "tls_key": tls_key}
     settings = settings.model_copy(update={n: p for n, p in pair.items() if p is not None})

@@ -101,7 +101,8 @@ def _start(
         typer.Option(
             envvar="PENULTIMATE_SERVER",
             metavar="URL",
-            help="Ask this server, not the home folder; every command takes it too.",
+            help="Ask this server, not the home folder; "
+            "every command but serve, backup and restore takes it too.",
         ),
     ] = None,
     key: Annotated[

@@ -131,6 +131,22 @@ def origin_of(
     return origin
 
 
+def refuse_server(context: typer.Context, detail: str) -> None:
+    """A server that was named is not asked: whoever named it means its things.
+
+    Args:
+        context: of the command.
+        detail: what it works on instead, with `{}` for the server.
+    """
+    server = origin_of(context, None, None).server
+    if server:
+        raise PenultimateError(
+            detail.format(server),
+            code="invalid_request",
+            hint="Run the command where the server runs, without --server and PENULTIMATE_SERVER.",
+        )
+
+
 def place_of(origin: Origin) -> str:
     """In which workspace of the home folder; on a server the key says it."""
     return "" if origin.server else f" in workspace '{origin.workspace}'"

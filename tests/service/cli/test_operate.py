@@ -98,8 +98,8 @@ def test_a_server_with_keys_shows_how_to_send_one(tmp_path: Path) -> None:
 def test_a_server_is_shown_at_the_host_that_was_given(
     tmp_path: Path,
     host: str,
-    tls: bool,
-    at: str,  # noqa: FBT001  a parameter
+    tls: bool,  # noqa: FBT001  a parameter
+    at: str,
 ) -> None:
     said = said_at_a_start(tmp_path, host, tls=tls)
     assert said[0].endswith(f" at {at}")
@@ -113,3 +113,22 @@ def test_the_demo_shows_how_to_send_a_key_where_there_are_some(tmp_path: Path) -
     assert "curl -F images=@" in run("demo").stdout
     run("keys", "create", "--role", "admin")
     assert 'curl -H "Authorization: Bearer $PENULTIMATE_KEY" -F images=@' in run("demo").stdout
+
+
+def test_serve_refuses_a_server_that_is_named_and_help_says_so(run: Run, tmp_path: Path) -> None:
+    # A certificate without its key is refused too, but only later: nothing is ever served.
+    serve = ("serve", "--tls-cert", tmp_path / "c.pem")
+    refused = run("--server", "http://far:3000", *serve)
+    assert refused.exit_code == 1
+    assert "`serve` serves the home folder on this machine, not http://far:3000." in refused.stderr
+    assert run("serve", "--server", "http://far:3000").exit_code == 2
+    # A variable says whom a shell asks; `serve` asks nobody.
+    served = run(*serve, PENULTIMATE_SERVER="http://far:3000")
+    assert "A certificate and its private key go together" in served.stderr
+
+    said = " ".join(run("--help", COLUMNS="200").stdout.split())
+    assert "every command but serve, backup and restore takes it too." in said
+    for name in ("serve", "backup", "restore"):
+        assert "--server" not in run(name, "--help").stdout
+    for name in ("demo", "learn", "predict", "audit", "doctor"):
+        assert "--server" in run(name, "--help").stdout
