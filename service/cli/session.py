@@ -75,6 +75,8 @@ class Guarded(TyperGroup):
         """Runs a verb."""
         try:
             return super().invoke(ctx)
+        except BrokenPipeError:  # whoever read has enough, and need not be told
+            raise
         except Exception as error:
             refusal = as_refusal(error)
             if refusal is None:

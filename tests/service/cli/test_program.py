@@ -115,6 +115,33 @@ def test_streams_that_the_caller_closed_are_done_without(tmp_path: Path) -> None
     assert (ended.returncode, ended.stderr) == (0, b"")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(("--help",), ("heads", "list", "--json"), ("keys", "list"), ("audit",), ("doctor",)),
+        ("heads", "--help"),
+    ],
+)
+def test_a_reader_that_has_enough_is_told_nothing(home: Path, words: tuple[str, ...]) -> None:
+    environment = {"PENULTIMATE_HOME": str(home), "PENULTIMATE_BACKBONE": "toy"}
+    if words[0] in ("keys", "audit"):
+        assert shell("keys", "create", "--role", "admin", **environment).returncode == 0
+    with subprocess.Popen(
+        [sys.executable, "-m", "service.cli", *words],
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        said = process.stderr.read()
+
+    assert process.returncode == 128 + signal.SIGPIPE
+    assert [line for line in said.splitlines() if not line.startswith("Preparing")] == []
+
+
 def test_a_taken_port_is_refused_before_anything_starts(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
