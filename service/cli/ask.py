@@ -193,11 +193,15 @@ def _ask(files: Sequence[tuple[str, Path]], question: _Question) -> "Flow":
 
 
 def _joined(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """One answer; a refusal has more to say than its results, where it is all that came."""
+    """One answer; a refusal has more to say than its results, where no other answer came."""
     if len(parts) == 1:
         return parts[0]
     space = next((part["space"] for part in parts if part["space"]), None)
-    return {"space": space, "results": [result for part in parts for result in part["results"]]}
+    answer = {"space": space, "results": [one for part in parts for one in part["results"]]}
+    if not all("code" in part for part in parts):
+        return answer
+    problems = [problem for part in parts for problem in part["problems"]]
+    return {**parts[0], "problems": problems, **answer}
 
 
 def _print_predictions(names: Sequence[str], results: Sequence[Mapping[str, Any]]) -> None:
