@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from service.cli import show
-from service.cli.files import write_whole
+from service.cli.files import check_folder, write_whole
 from service.cli.references import Head, named_version, read_reference, version_of
 from service.cli.session import AsJson, Key, Server, note, origin_of, place_of, print_json, session
 from service.client_errors import PenultimateError
@@ -227,6 +227,8 @@ def report(
     key: Key = None,
 ) -> None:
     """Write how good a head is, as one page of HTML for a browser or a printer."""
+    if out is not None:
+        check_folder(out)
     with session(context, server, key) as client:
         name, version = version_of(client, head)
         page = client.report(name, version, pictures=pictures)

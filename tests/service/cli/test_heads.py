@@ -112,6 +112,39 @@ def test_a_file_is_written_whole_or_stays_as_it_was(
     assert Path("/dev/null").is_char_device()
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("report", "colour", "--out", "{}/x.html"),
+        ("heads", "export", "colour", "--out", "{}/x.zip"),
+        ("predict", "{}", "--csv", "{}/x.csv"),
+    ],
+)
+def test_a_file_in_no_folder_is_refused_before_anything_is_asked(
+    run: Run, folder: Path, tmp_path: Path, learnt: Result, words: tuple[str, ...]
+) -> None:
+    nowhere = str(tmp_path / "nowhere")
+    said = run(*(str(folder) if w == "{}" else w.format(nowhere) for w in words))
+    assert said.exit_code == 1
+    assert said.stdout == ""
+    assert f"the folder '{nowhere}' does not exist." in said.stderr
+    (tmp_path / "nowhere").write_bytes(b"")
+    said = run(*(str(folder) if w == "{}" else w.format(nowhere) for w in words))
+    assert f"the folder '{nowhere}' is a file, and no folder." in said.stderr
+
+
+def test_a_file_that_cannot_be_written_is_named_as_it_was_given(
+    run: Run, tmp_path: Path, learnt: Result, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(place: Path, data: bytes) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(place))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("features.disk.write_new", refuse)
+        said = run("report", "colour", "--out", tmp_path / "page.html")
+    assert f"Error: '{tmp_path / 'page.html'}': Permission denied." in said.stderr
+
+
 def test_erasing_takes_a_digest_or_the_file_itself(
     run: Run, tmp_path: Path, learnt: Result, client: Client
 ) -> None:
