@@ -50,6 +50,12 @@ def test_keys_are_listed_and_revoked_by_id(run: Run) -> None:
     assert listed["created_by"].startswith("operator:")
 
 
+def test_a_key_that_there_is_not_is_told_with_what_lists_them(run: Run) -> None:
+    said = run("keys", "revoke", "nothing").stderr
+    assert "Hint: `penultimate keys list`" in said
+    assert "GET" not in said
+
+
 @pytest.mark.parametrize(
     ("words", "status", "said"),
     [
