@@ -30,7 +30,9 @@ Splits = Annotated[
 ]
 Labels = Annotated[
     Path | None,
-    typer.Option(metavar="CSV", help="path,label[,group][,split]: goes before the folders' names."),
+    typer.Option(
+        metavar="CSV", help="path,label, maybe group and split: goes before the folders' names."
+    ),
 ]
 
 DatasetName = Annotated[

@@ -8,14 +8,17 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from cli_runner import Run
 from live_server import Server, free_port, picture
 
+from service.cli import app
 from service.client import Client
 from service.local import local_client
 from service.settings import Settings
@@ -89,6 +92,19 @@ def shell(*words: str | Path, **environment: str) -> subprocess.CompletedProcess
         check=False,
         timeout=120,
     )
+
+
+def every_command(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield words
+    for name, below in getattr(command, "commands", {}).items():
+        yield from every_command(below, (*words, name))
+
+
+@pytest.mark.parametrize("words", list(every_command(typer.main.get_command(app))), ids=" ".join)
+def test_help_on_eighty_columns_loses_no_word(run: Run, words: tuple[str, ...]) -> None:
+    shown = run(*words, "--help", COLUMNS="80", TERMINAL_WIDTH="80").stdout
+    assert "Usage: " in shown
+    assert "…" not in shown
 
 
 def test_help_and_version_import_nothing_heavy() -> None:
