@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from service import calls
+from service.calls.jobs import JobProgress
 from service.client import Answer, Client, NamedImage
 from service.exchange import Flow
 
@@ -37,6 +38,9 @@ HITS = 5
 
 Progress = Callable[[float, float, str], None]
 """Told (done, total, what)."""
+
+Wait = Callable[[Client, Answer, JobProgress], Answer]
+"""Returns a job when it is done, and tells how far it is until then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,14 @@ class Shown:
     search: Answer
 
 
-def run(client: Client, folder: Path, *, again: bool, on_progress: Progress) -> Shown:
+def wait_for(client: Client, job: Answer, on_progress: JobProgress) -> Answer:
+    """Waits for a job, and leaves it alone where the wait is interrupted."""
+    return client.wait(job["id"], on_progress=on_progress)
+
+
+def run(
+    client: Client, folder: Path, *, again: bool, on_progress: Progress, wait: Wait = wait_for
+) -> Shown:
     """Teaches the heads that are missing, then asks all of them about a new picture.
 
     Args:
@@ -77,12 +88,13 @@ def run(client: Client, folder: Path, *, again: bool, on_progress: Progress) -> 
         folder: where the sample picture is written.
         again: teach all heads anew.
         on_progress: told how far it is.
+        wait: waits for a job.
     """
     training, sample = pictures()
     known = _heads_of_this_space(client)
     missing = [name for name in QUESTIONS if again or name not in known]
     for name in missing:
-        _teach(client, name, training, on_progress)
+        _teach(client, name, training, on_progress, wait)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "sample.png"
     path.write_bytes(sample.data)
@@ -135,17 +147,17 @@ def _heads_of_this_space(client: Client) -> set[str]:
     }
 
 
-def _teach(client: Client, name: str, training: Sequence[Digit], on_progress: Progress) -> None:
+def _teach(
+    client: Client, name: str, training: Sequence[Digit], on_progress: Progress, wait: Wait
+) -> None:
     done = 0
     for answer in client.stream(_ingests(name, training)):
         done += answer["added"] + answer["known"] + len(answer["rejected"])
         on_progress(done, len(training), f"{name}: looking at images")
-    job = client.learn(
-        name,
-        name,
-        wait=True,
-        options={"author": "penultimate demo"},
-        on_progress=lambda j: on_progress(j["progress"], 1.0, f"{name}: {j['stage'] or 'done'}"),
+    job = wait(
+        client,
+        client.learn(name, name, options={"author": "penultimate demo"}),
+        lambda j: on_progress(j["progress"], 1.0, f"{name}: {j['stage'] or 'done'}"),
     )
     version = job["result"]["version"]
     if client.head(name)["champion"] != version:

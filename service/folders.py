@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from service.client_errors import FolderUnusable
+from service.rows import VALIDATION, composed, stand_in_for_test
 from service.tables import read_column, read_rows
 
 LABELS_FILE = "labels.csv"
@@ -21,9 +22,6 @@ UNUSED_UNLESS_ASKED = {"groups.csv": "--groups", "split.csv": "--splits"}
 
 NO_IMAGES = {LABELS_FILE, *UNUSED_UNLESS_ASKED, "meta.csv", "Thumbs.db", "desktop.ini"}
 """Files that lie beside images and are none."""
-
-VALIDATION = {"val", "valid", "validation"}
-"""What the images that were held out are called in sets that hold out only once."""
 
 SHOWN = 3
 """Names that a message gives as examples."""
@@ -104,7 +102,7 @@ def read_folder(
     table = _find(root, labels) if labels is not None else own if own.is_file() else None
     rows = read_rows(table, ("label",), ("group", "split")) if table is not None else {}
     entries = [
-        _entry(name, path, rows.get(name, {}), by_folder=not unlabelled)
+        _entry(name, path, rows.get(composed(name), {}), by_folder=not unlabelled)
         for name, path in sorted(files.items())
     ]
     notes = _unused(root, {"groups.csv": groups, "split.csv": splits})
@@ -191,14 +189,14 @@ def _left_out(entries: list[Entry]) -> list[str]:
 def _labelled(
     root: Path, table: Path, rows: Mapping[str, Mapping[str, str]], files: Mapping[str, Path]
 ) -> list[str]:
-    named = files.keys() & rows.keys()
+    named = [name for name in files if composed(name) in rows]
     if files and not named:
         raise FolderUnusable(
             f"{table} names none of the {_files(len(files))} in '{root}'; its first path is "
             f"'{next(iter(rows), '')}'.",
             hint=f"Its paths must be those below the folder, as in '{next(iter(files))}'.",
         )
-    empty = sorted(name for name in named if not rows[name].get("label"))
+    empty = sorted(name for name in named if not rows[composed(name)].get("label"))
     said = [f"{table.name} gives the labels of {_files(len(named) - len(empty))}."]
     if empty:
         said.append(f"{_files(len(empty))} without a label in {table.name}: {_few(empty)}.")
@@ -221,7 +219,7 @@ def _with_column(
     table = _find(root, given)
     said = read_column(table, column)
     notes += _unmatched(table, said, {e.name: e.path for e in entries})
-    told = [_told(e, column, said.get(e.name)) for e in entries]
+    told = [_told(e, column, said.get(composed(e.name))) for e in entries]
     without = [e.name for e in told if getattr(e, column) is None]
     if len(without) == len(told):
         raise FolderUnusable(
@@ -240,7 +238,8 @@ def _told(entry: Entry, column: Literal["group", "split"], value: str | None) ->
 
 
 def _unmatched(table: Path, rows: Mapping[str, object], files: Mapping[str, Path]) -> list[str]:
-    strangers = [name for name in rows if name not in files]
+    known = {composed(name) for name in files}
+    strangers = [name for name in rows if name not in known]
     if not strangers:
         return []
     return [
@@ -262,10 +261,10 @@ def _find(root: Path, given: str | os.PathLike[str]) -> Path:
 def _with_sides(entries: list[Entry], notes: list[str]) -> list[Entry]:
     """Every split as train or test; a validation split is the test where there is no other."""
     found = {e.split for e in entries if e.split is not None}
-    held_out = found - {"train"}
-    if len(held_out) == 1 and held_out <= VALIDATION:
-        notes.append(f"The split '{min(held_out)}' is taken for the test split; there is no other.")
-        return [replace(e, split="test") if e.split in held_out else e for e in entries]
+    held_out = stand_in_for_test(found)
+    if held_out is not None:
+        notes.append(f"The split '{held_out}' is taken for the test split; there is no other.")
+        return [replace(e, split="test") if e.split == held_out else e for e in entries]
     wrong = sorted(found - {"train", "test"})
     if wrong:
         raise FolderUnusable(

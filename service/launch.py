@@ -3,6 +3,7 @@
 import errno
 import ipaddress
 import os
+import signal
 import socket
 import ssl
 import sys
@@ -16,6 +17,15 @@ from service.settings import Settings
 from service.wiring import build
 
 SERVICE = "service.app:Penultimate"
+
+BENTOML = """
+import runpy, signal
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+runpy.run_module("bentoml", run_name="__main__", alter_sys=True)
+"""
+"""`python -m bentoml`, but Ctrl-C ends it without a trace until it minds Ctrl-C itself."""
 
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """Of TLS 1.2; BentoML's default leaves out all that are sound. TLS 1.3 has its own."""
@@ -78,7 +88,7 @@ def environment(settings: Settings, workers: int) -> dict[str, str]:
 def command(settings: Settings, listen_at: str, port: int) -> list[str]:
     """What is run."""
     # Not from the current folder, which may be somebody else's: their bentoml.py would run.
-    bentoml = [sys.executable, "-P", "-m", "bentoml", "serve", SERVICE]
+    bentoml = [sys.executable, "-P", "-c", BENTOML, "serve", SERVICE]
     tls = []
     if settings.tls_cert is not None and settings.tls_key is not None:
         tls += ["--ssl-certfile", str(settings.tls_cert.absolute())]
@@ -94,6 +104,8 @@ def become_server(settings: Settings, listen_at: str, port: int, workers: int) -
     sys.stdout.flush()
     sys.stderr.flush()
     args = command(settings, listen_at, port)
+    # Until the interpreter is up again: a Ctrl-C meanwhile waits.
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     os.execve(args[0], args, environment(settings, workers))  # noqa: S606 - our own arguments, no shell
 
 

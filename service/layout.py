@@ -1,17 +1,18 @@
 """What the names and tables in an archive say of its images. Knows nothing of zip, tar or bytes.
 
 The folder of an image is its label. `labels.csv` (`path,label,group`, optionally `split`) goes
-before the folders; `groups.csv` (`path,group`) and `split.csv` (`path,split`) say the rest.
+before the folders; `groups.csv` (`path,group`) and `split.csv` (`path,split`) say the rest. A
+validation split is the test split where there is no other.
 """
 
 import csv
 import io
-import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from service.errors import ArchiveRejected
+from service.rows import clean_path, composed, stand_in_for_test
 
 LABELS_FILE = "labels.csv"
 
@@ -23,9 +24,6 @@ SIDECARS = {*TABLES, "meta.csv", "Thumbs.db", "desktop.ini"}
 
 NOTES = {".csv", ".doc", ".docx", ".htm", ".html", ".json", ".md", ".pdf", ".rtf", ".tsv", ".txt"}
 """How names of files end that people put beside images, and that are none."""
-
-LONGEST_PATH = 1_000
-"""Letters of a path beyond which it must be written just as the file is called."""
 
 COLUMNS = ("label", "group", "split")
 
@@ -95,6 +93,10 @@ def arrange(names: Sequence[str], tables: Mapping[str, Rows]) -> dict[str, Said]
                 hint=f"Its paths must be those below the classes' folder, as in "
                 f"'{_below(candidates[0], root)}'.",
             )
+    held_out = stand_in_for_test(row.get("split") for row in rows.values())
+    for row in rows.values():
+        if held_out is not None and row.get("split") == held_out:
+            row["split"] = "test"
     return {name: _said(name, root, row) for name, row in rows.items()}
 
 
@@ -134,7 +136,7 @@ def parse_table(table: str, data: bytes) -> Rows:
                     hint="Put text that holds a comma between quotation marks.",
                 )
             cell = dict(zip(header, map(str.strip, cells), strict=False))
-            path = _clean(cell.get("path", ""))
+            path = clean_path(cell.get("path", ""))
             row = {name: cell[name] for name in COLUMNS if cell.get(name)}
             if path and rows.setdefault(path, row) != row:
                 raise ArchiveRejected(
@@ -172,13 +174,7 @@ def _keys(name: str, *folders: PurePosixPath) -> list[str]:
     """How a table may call a file: by its whole name, or from a folder above it."""
     path = PurePosixPath(name)
     keys = [name, *(str(path.relative_to(f)) for f in folders if f in path.parents)]
-    return [_composed(key) for key in keys]
-
-
-def _composed(path: str) -> str:
-    """A Mac takes accents apart in file names, and a spreadsheet does not."""
-    # Composing takes as long as the square of the length.
-    return unicodedata.normalize("NFC", path) if len(path) <= LONGEST_PATH else path
+    return [composed(key) for key in keys]
 
 
 def _said(name: str, root: PurePosixPath, row: Mapping[str, str]) -> Said:
@@ -195,7 +191,3 @@ def _below(name: str, root: PurePosixPath) -> PurePosixPath:
 
 def _hidden(name: str) -> bool:
     return any(p.startswith(".") or p == "__MACOSX" for p in PurePosixPath(name).parts)
-
-
-def _clean(path: str) -> str:
-    return _composed(str(PurePosixPath(path.replace("\\", "/")))) if path else ""

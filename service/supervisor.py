@@ -6,6 +6,7 @@ the trainer; when it dies, the operating system frees the lock and another takes
 
 import fcntl
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -141,12 +142,17 @@ def spawn_trainer(settings: Settings) -> subprocess.Popen[bytes]:
         },
         "PYTHONPATH": os.pathsep.join(filter(None, [str(PACKAGES), os.environ.get("PYTHONPATH")])),
     }
-    # A process of its own, not a fork: LightGBM can hang after one.
-    return subprocess.Popen(
-        [sys.executable, "-P", "-m", "service.trainer"],
-        stdin=subprocess.PIPE,
-        env=environment,
-    )
+    # A terminal sends Ctrl-C to it too, and it is not for it to mind: not even while it starts.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        # A process of its own, not a fork: LightGBM can hang after one.
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "service.trainer"],
+            stdin=subprocess.PIPE,
+            env=environment,
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _try_lock(lock: IO[str]) -> bool:

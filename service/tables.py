@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from service.client_errors import FolderUnusable
+from service.rows import clean_path
 
 DELIMITERS = ",;\t"
 
@@ -27,7 +28,7 @@ def read_rows(
         optional: columns that are read where they are there; any other is passed over.
 
     Returns:
-        Path with `/`, relative as written → column → text.
+        Path with `/`, composed, relative as written → column → text.
 
     Raises:
         FolderUnusable: it cannot be read, lacks a column, or says two things of one path.
@@ -53,7 +54,7 @@ def read_rows(
                 )
             said = dict(zip(header, map(str.strip, cells), strict=False))
             row = {name: said[name] for name in wanted if said.get(name)}
-            path = said.get(PATH, "").replace("\\", "/").removeprefix("./")
+            path = clean_path(said.get(PATH, ""))
             if path and rows.setdefault(path, row) != row:
                 raise FolderUnusable(
                     f"{table} says two things of '{path}'.", hint="Leave one row for each path."

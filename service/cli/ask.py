@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from service.cli import show
+from service.cli.files import check_folder
 from service.cli.predictions import write_table
-from service.cli.session import AsJson, Key, Server, note, note_hint, print_json, session
+from service.cli.refusals import tell_errors
+from service.cli.session import AsJson, Key, Server, note, print_json, session
 from service.client_errors import PenultimateError
 
 if TYPE_CHECKING:
@@ -73,6 +75,8 @@ def predict(  # noqa: PLR0913 - each is an option of the command
     key: Key = None,
 ) -> None:
     """Ask heads about images. The exit status is 1 only if not one image could be answered."""
+    if table is not None:
+        check_folder(table)
     files = list(_files(paths))
     names = [name for name, _ in files]
     asked = [h.strip() for h in ",".join(heads or ()).split(",") if h.strip()] or None
@@ -93,7 +97,7 @@ def predict(  # noqa: PLR0913 - each is an option of the command
         note(f"Written to {table}.")
     if question.explain and (save or not as_json):
         _draw(files, answer["results"], save or DRAWN)
-    _tell_errors(names, answer["results"])
+    tell_errors(names, answer["results"])
 
 
 def search(
@@ -193,11 +197,15 @@ def _ask(files: Sequence[tuple[str, Path]], question: _Question) -> "Flow":
 
 
 def _joined(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """One answer; a refusal has more to say than its results, where it is all that came."""
+    """One answer; a refusal has more to say than its results, where no other answer came."""
     if len(parts) == 1:
         return parts[0]
     space = next((part["space"] for part in parts if part["space"]), None)
-    return {"space": space, "results": [result for part in parts for result in part["results"]]}
+    answer = {"space": space, "results": [one for part in parts for one in part["results"]]}
+    if not all("code" in part for part in parts):
+        return answer
+    problems = [problem for part in parts for problem in part["problems"]]
+    return {**parts[0], "problems": problems, **answer}
 
 
 def _print_predictions(names: Sequence[str], results: Sequence[Mapping[str, Any]]) -> None:
@@ -268,29 +276,3 @@ def _doubt(prediction: Mapping[str, Any]) -> str:
     if others:
         return f"or {', '.join(others)}"
     return "" if prediction["set"] else "no label is likely enough"
-
-
-def _tell_errors(names: Sequence[str], results: Sequence[Mapping[str, Any]]) -> None:
-    """Says what could not be answered, each reason once for each thing it is about."""
-    answered, said = False, set[str]()
-    hints: dict[str, str] = {}
-    for name, result in zip(names, results, strict=True):
-        lines = [(name, result["error"])] if result["error"] else []
-        for p in result["predictions"]:
-            answered = answered or not p.get("error")
-            if p.get("error"):
-                lines.append((p["head"], p["error"]))
-        for what, error in lines:
-            detail = error["detail"]
-            line = show.printable(detail if detail.startswith(what) else f"{what}: {detail}")
-            if line not in said:
-                note(line)
-            said.add(line)
-            hints.setdefault(error["code"], error.get("hint") or "")
-    for code, hint in hints.items():
-        note_hint(code, hint)
-    if answered:
-        return
-    if not said:
-        note("There are no heads yet: `penultimate learn HEAD FOLDER` makes one.")
-    raise typer.Exit(1)

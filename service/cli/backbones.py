@@ -30,7 +30,7 @@ def look(
     key: Key = None,
 ) -> None:
     """Say in about a second whether plain methods can tell a dataset's classes apart."""
-    with session(context, server, key, as_json=as_json) as client:
+    with session(context, server, key, as_json=as_json, hints=_hints(dataset)) as client:
         answer = client.look(dataset)
     if as_json:
         print_json(answer)
@@ -65,7 +65,7 @@ def compare(
 ) -> None:
     """Compare backbones on a dataset by cross-validation of the head that would be trained."""
     names = [name.strip() for name in backbones.split(",") if name.strip()] or None
-    with session(context, server, key, as_json=as_json) as client:
+    with session(context, server, key, as_json=as_json, hints=_hints(dataset)) as client:
         job = watched(client, client.compare(dataset, names, options={"seed": seed}))
     if as_json:
         print_json(job)
@@ -76,9 +76,18 @@ def compare(
     typer.echo()
     for row in rows:
         if row["error"]:
-            error = row["error"]
-            typer.echo(show.printable(f"{row['backbone']}: {error['detail']} {error['hint']}"))
+            typer.echo(show.printable(f"{row['backbone']}: {row['error']['detail']}"))
+            typer.echo(show.printable(f"  Hint: {row['error']['hint']}"))
     typer.echo(show.printable(job["result"]["words"]))
+
+
+def _hints(dataset: str) -> dict[str, str]:
+    """What to do about labels that no backbone can be judged by."""
+    return {
+        "task_misfit": "`penultimate learn HEAD FOLDER` takes them, and says how good the head is.",
+        "labels_not_ready": f"`penultimate datasets show {dataset}` says what is in the way; "
+        f"`penultimate ingest {dataset} FOLDER` adds images, and with --relabel changes labels.",
+    }
 
 
 def _row(row: Mapping[str, Any]) -> tuple[str, ...]:

@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 
 from service.cli import show
-from service.cli.session import AsJson, note, origin_of, print_json, quiet_settings
-from service.client_errors import PenultimateError
+from service.cli.session import AsJson, note, print_json, quiet_settings, refuse_server
 
 MIB = 2**20
 
@@ -21,7 +20,7 @@ def backup(
     """Copy the home folder while it is used; exit 1 if the home had lost something before."""
     from service.backup import back_up
 
-    _refuse_server(context)
+    refuse_server(context, "A backup is of the home folder on this machine, not of {}.")
     settings = quiet_settings()
     note(f"Copying {settings.home.absolute()} ...")
     made = back_up(settings, path)
@@ -51,7 +50,7 @@ def restore(
     from service.backup import restore as put_back
     from service.backup import verify
 
-    _refuse_server(context)
+    refuse_server(context, "A backup is of the home folder on this machine, not of {}.")
     settings = quiet_settings()
     manifest = verify(path) if check else put_back(settings, path)
     size = sum(entry.bytes for entry in manifest.files.values())
@@ -69,17 +68,6 @@ def restore(
     typer.echo(f"{path}: {show.count(len(manifest.files), 'file')} of {manifest.made}, {what}")
     for lost in manifest.missing:
         note(f"Note: {lost} was lost before the backup was made.")
-
-
-def _refuse_server(context: typer.Context) -> None:
-    """A server that was named is not asked: that would pass for a copy of it."""
-    server = origin_of(context, None, None).server
-    if server:
-        raise PenultimateError(
-            f"A backup is of the home folder on this machine, not of {server}.",
-            code="invalid_request",
-            hint="Run the command where the server runs, without --server.",
-        )
 
 
 def _said(path: Path, files: int, size: int) -> dict[str, object]:

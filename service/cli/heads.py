@@ -1,24 +1,20 @@
 """The library of heads, and images that must go: `heads …` and `erase`. Stores nothing itself."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from service.cli import show
-from service.cli.files import write_whole
+from service.cli.files import check_folder, write_whole
+from service.cli.references import Head, named_version, read_reference, version_of
 from service.cli.session import AsJson, Key, Server, note, origin_of, place_of, print_json, session
 from service.client_errors import PenultimateError
-
-if TYPE_CHECKING:
-    from service.client import Client
 
 app = typer.Typer(no_args_is_help=True, help="List, show, promote, pass on and delete heads.")
 
 MAX_SUSPECTS = 1_000
 MAX_NEXT = 1_000
-
-Head = Annotated[str, typer.Argument(metavar="HEAD", help="A head, or one version as HEAD@3.")]
 
 
 @app.command("list")
@@ -57,11 +53,13 @@ def show_head(
     server: Server = None,
     key: Key = None,
 ) -> None:
-    """Show a head's versions, or the card of one version as HEAD@3."""
+    """Show a head's versions, or the card of one version as HEAD@3 or HEAD@ALIAS."""
     from service.calls import shown_version
 
-    name, version = _reference(head)
+    reference = read_reference(head)
+    name = reference.name
     with session(context, server, key, as_json=as_json) as client:
+        version = named_version(client, reference)
         if version is not None:
             card = answer = client.card(name, version)
         else:
@@ -95,7 +93,9 @@ def show_head(
 @app.command()
 def promote(
     context: typer.Context,
-    head: Annotated[str, typer.Argument(metavar="HEAD@VERSION", help="Which version.")],
+    head: Annotated[
+        str, typer.Argument(metavar="HEAD@VERSION", help="Which version; its number or an alias.")
+    ],
     *,
     alias: Annotated[
         str, typer.Option(metavar="ALIAS", help="The alias that should point to it.")
@@ -108,10 +108,11 @@ def promote(
     key: Key = None,
 ) -> None:
     """Let a version answer: point an alias to it, champion by default."""
-    name, version = _reference(head)
-    if version is None:
-        raise typer.BadParameter(f"name a version, as in {name}@2", param_hint="HEAD@VERSION")
+    reference = read_reference(head)
+    if reference.version is None and reference.alias is None:
+        raise typer.BadParameter(f"name a version, as in {head}@2", param_hint="HEAD@VERSION")
     with session(context, server, key, as_json=as_json) as client:
+        name, version = version_of(client, head)
         answer = client.promote(name, version, alias=alias, reason=reason)
     if as_json:
         print_json(answer)
@@ -128,16 +129,19 @@ def delete(
     server: Server = None,
     key: Key = None,
 ) -> None:
-    """Delete a head with all its versions, or one version as HEAD@3."""
-    name, version = _reference(head)
+    """Delete a head with all its versions, or one version as HEAD@3 or HEAD@ALIAS."""
+    reference = read_reference(head)
+    name = reference.name
     with session(context, server, key, as_json=as_json) as client:
+        version = named_version(client, reference)
         answer = (
             client.delete_head(name) if version is None else client.delete_version(name, version)
         )
     if as_json:
         print_json(answer)
     else:
-        typer.echo(f"Deleted {head}.")
+        # By its number: an alias is another version's now, or none's.
+        typer.echo(f"Deleted {name if version is None else f'{name}@{version}'}.")
 
 
 @app.command()
@@ -207,7 +211,9 @@ def report(
     context: typer.Context,
     head: Annotated[
         str,
-        typer.Argument(metavar="HEAD", help="A head, for its champion, or one version as HEAD@3."),
+        typer.Argument(
+            metavar="HEAD", help="A head, for its champion, or one version as HEAD@3 or HEAD@ALIAS."
+        ),
     ],
     *,
     out: Annotated[
@@ -221,6 +227,8 @@ def report(
     key: Key = None,
 ) -> None:
     """Write how good a head is, as one page of HTML for a browser or a printer."""
+    if out is not None:
+        check_folder(out)
     with session(context, server, key) as client:
         name, version = version_of(client, head)
         page = client.report(name, version, pictures=pictures)
@@ -263,21 +271,3 @@ def erase(
         typer.echo(f"Heads that learnt from it, and should learn anew: {', '.join(trained)}")
     if file.is_file():
         note(f"'{file}' itself is left: delete it, or its folder brings the image back.")
-
-
-def version_of(client: "Client", head: str) -> tuple[str, int]:
-    """The version that `head` names, or the one that is shown where it names none."""
-    from service.calls import shown_version
-
-    name, version = _reference(head)
-    return name, shown_version(client.head(name)) if version is None else version
-
-
-def _reference(text: str) -> tuple[str, int | None]:
-    """(name, version) of `name` or `name@3`."""
-    name, at, version = text.partition("@")
-    if not at:
-        return name, None
-    if not (version.isascii() and version.isdigit()):
-        raise typer.BadParameter(f"'{version}' is not a version; write a number, as in {name}@2")
-    return name, int(version)

@@ -11,6 +11,7 @@ from service.cli.session import AsJson, Key, Server, note, print_json, session
 from service.client_errors import FolderUnusable, JobFailed, StillRunning
 
 if TYPE_CHECKING:
+    from service.calls.jobs import JobProgress
     from service.client import Client
     from service.folders import Folder
 
@@ -29,7 +30,9 @@ Splits = Annotated[
 ]
 Labels = Annotated[
     Path | None,
-    typer.Option(metavar="CSV", help="path,label[,group][,split]: goes before the folders' names."),
+    typer.Option(
+        metavar="CSV", help="path,label, maybe group and split: goes before the folders' names."
+    ),
 ]
 
 DatasetName = Annotated[
@@ -107,8 +110,7 @@ def learn(  # noqa: PLR0913 - each is an option of the command
 
     With --json: the finished job, and in it `ingest` and `card` as the server answered them.
     """
-    found = _found(folder, groups, splits, labels)
-    _check_classes(found, folder)
+    found = _classes(head, folder, groups, splits, labels)
     grades = [grade.strip() for grade in order.split(",") if grade.strip()]
     options = {
         "seed": seed,
@@ -117,7 +119,8 @@ def learn(  # noqa: PLR0913 - each is an option of the command
         "order": grades,
         "report": "fast" if fast else "full",
     }
-    with session(context, server, key, as_json=as_json) as client:
+    hints = {"task_misfit": _about_task(dataset or head, ordered=bool(grades))}
+    with session(context, server, key, as_json=as_json, hints=hints) as client:
         ingested = _ingest(client, dataset or head, found, relabel=relabel)
         _count_others(client, ingested)
         job = client.learn(head, dataset or head, task=task, options=options)
@@ -134,13 +137,31 @@ def learn(  # noqa: PLR0913 - each is an option of the command
     _say_next(head, version, champion)
 
 
-def _check_classes(found: "Folder", folder: Path) -> None:
+def _about_task(dataset: str, *, ordered: bool) -> str:
+    """What to do where the labels are not those of the task that was stated."""
+    todo = (
+        "Name each of them once in --order, lowest first, with --task ordinal or none"
+        if ordered
+        else "Leave --task out and it is found from them, or give grades an --order"
+    )
+    return f"`penultimate datasets show {dataset}` lists the labels. {todo}."
+
+
+def _classes(
+    head: str, folder: Path, groups: Path | None, splits: Path | None, labels: Path | None
+) -> "Folder":
+    """What a head of this name is to learn from, if it may have the name and there are classes."""
+    from service.names import check_name
+
+    check_name("head", head)  # before it is taken for the dataset's
+    found = _found(folder, groups, splits, labels)
     if len(found.labels) == 1:
         raise FolderUnusable(
             f"'{folder}' has one class only, '{next(iter(found.labels))}'.",
             hint="A head tells labels apart: put each class into a folder of its own, or give "
             "--labels.",
         )
+    return found
 
 
 def ingest(  # noqa: PLR0913 - each is an option of the command
@@ -229,15 +250,19 @@ def _count_others(client: "Client", ingested: Mapping[str, Any]) -> None:
 
 
 def watched(client: "Client", job: Mapping[str, Any]) -> dict[str, Any]:
-    """Waits for a job with a bar; whoever interrupts the wait does not want its result either."""
+    """Waits for a job with a bar, as `waited` does."""
+    with show.bar("Waiting") as update:
+        return waited(
+            client,
+            job,
+            lambda j: update(j["progress"], 1.0, str(j["stage"]).capitalize() or "Done"),
+        )
+
+
+def waited(client: "Client", job: Mapping[str, Any], on_progress: "JobProgress") -> dict[str, Any]:
+    """Waits for a job; whoever interrupts the wait does not want its result either."""
     try:
-        with show.bar("Waiting") as update:
-            return client.wait(
-                job["id"],
-                on_progress=lambda j: update(
-                    j["progress"], 1.0, str(j["stage"]).capitalize() or "Done"
-                ),
-            )
+        return client.wait(job["id"], on_progress=on_progress)
     except KeyboardInterrupt:
         _cancel(client, job["id"])
         raise

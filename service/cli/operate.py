@@ -1,12 +1,14 @@
 """Running the product: `demo`, `serve`, `doctor`. Holds none of what they do."""
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from service.cli import show
+from service.cli.learn import waited
 from service.cli.session import (
     AsJson,
     Key,
@@ -15,13 +17,24 @@ from service.cli.session import (
     origin_of,
     print_json,
     quiet_settings,
+    refuse_server,
     session,
 )
 
+if TYPE_CHECKING:
+    from service.settings import Settings
+
 MAX_PORT = 65_535
+
+SEND_KEY = '-H "Authorization: Bearer $PENULTIMATE_KEY"'
+"""What a shell gives to curl where every request needs a key."""
+
+ANY_NAME = "HOST"
+"""In place of the host where only the certificate's owner knows its names."""
 
 
 def serve(
+    context: typer.Context,
     *,
     host: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Address; 0.0.0.0 lets everyone in.")
@@ -43,24 +56,16 @@ def serve(
     """Serve every head over HTTP, until Ctrl-C."""
     from service.launch import become_server, needs_key, prepare
 
+    source = context.find_root().get_parameter_source("server")
+    if source is not None and source.name == "COMMANDLINE":  # a variable is for other commands
+        refuse_server(context, "`serve` serves the home folder on this machine, not {}.")
     settings = quiet_settings()
     pair = {"tls_cert": tls_cert, "tls_key": tls_key}
     settings = settings.model_copy(update={n: p for n, p in pair.items() if p is not None})
     note(f"Preparing {settings.home.absolute()} ...")
     listen_at = prepare(settings, host, port)
-    sample = settings.home.absolute() / "demo" / "sample.png"
-    scheme = "http" if settings.tls_cert is None else "https"
-    url = f"{scheme}://{_reachable(listen_at)}:{port}"
-    note(f"Penultimate serves {settings.home.absolute()} at {url}")
-    note(f"  documentation  {url}/docs")
-    note(f"  try it         {curl(str(sample) if sample.exists() else 'PICTURE', url)}")
-    note("  stop it        Ctrl-C")
-    if needs_key(settings):
-        note("  keys           every request needs one")
-    else:
-        note(
-            "  keys           none yet: it answers this machine alone, and asks nobody who they are"
-        )
+    for line in welcome(settings, host, port, keyed=needs_key(settings)):
+        note(line)
     become_server(settings, listen_at, port, workers)
 
 
@@ -76,20 +81,26 @@ def demo(
 ) -> None:
     """Teach three heads from pictures that come with scikit-learn, and ask them."""
     from service.demo import ABOUT, run
+    from service.launch import needs_key
     from service.settings import Settings
 
     home = Settings().home.absolute()
     note(ABOUT)
     with session(context, server, key, as_json=as_json) as client, show.bar("Drawing") as update:
-        shown = run(client, home / "demo", again=again, on_progress=update)
-        url = "http://127.0.0.1:3000" if client.url == "http://local" else client.url
+        shown = run(client, home / "demo", again=again, on_progress=update, wait=waited)
+        url = client.url
     if as_json:
         print_json({"prediction": shown.prediction, "search": shown.search, "cards": shown.cards})
         return
     from service.cli.demo import print_demo
 
     print_demo(shown)
-    typer.echo(f"\nOnce `penultimate serve` runs:\n  {curl(str(shown.sample), url)}")
+    origin = origin_of(context, server, key)
+    if origin.server:
+        keyed = bool(origin.key)
+    else:
+        url, keyed = "http://127.0.0.1:3000", needs_key(quiet_settings())
+    typer.echo(f"\nOnce `penultimate serve` runs:\n  {curl(str(shown.sample), url, keyed=keyed)}")
 
 
 def doctor(
@@ -120,14 +131,44 @@ def doctor(
         raise typer.Exit(1)
 
 
-def curl(picture: str, url: str) -> str:
+def welcome(settings: "Settings", host: str, port: int, *, keyed: bool) -> Iterator[str]:
+    """What a server says of itself before it starts.
+
+    Args:
+        settings: its own.
+        host: where it listens, as its owner wrote it.
+        port: likewise.
+        keyed: whether every request needs a key.
+    """
+    home, tls = settings.home.absolute(), settings.tls_cert is not None
+    name = _reachable(host, tls=tls)
+    url = f"{'https' if tls else 'http'}://{name}:{port}"
+    sample = home / "demo" / "sample.png"
+    picture = str(sample) if sample.exists() else "PICTURE"
+    # A browser has no key to send.
+    pages = f"curl {SEND_KEY} {url}/openapi.json" if keyed else f"{url}/docs"
+    yield f"Penultimate serves {home} at {url}"
+    yield f"  documentation  {pages}"
+    yield f"  try it         {curl(picture, url, keyed=keyed)}"
+    yield "  stop it        Ctrl-C"
+    if name == ANY_NAME:
+        yield f"  {ANY_NAME}           a name or address that the certificate is for"
+    none = "none yet: it answers this machine alone, and asks nobody who they are"
+    yield f"  keys           {'every request needs one' if keyed else none}"
+
+
+def curl(picture: str, url: str, *, keyed: bool) -> str:
     """A line for a shell that asks every head about a picture."""
     import shlex
 
-    return f"curl -F {shlex.quote(f'images=@{picture}')} {url}/v1/predict"
+    key = f"{SEND_KEY} " if keyed else ""
+    return f"curl {key}-F {shlex.quote(f'images=@{picture}')} {url}/v1/predict"
 
 
-def _reachable(listen_at: str) -> str:
-    if listen_at in ("0.0.0.0", "::"):  # noqa: S104 - compared, not listened at
-        return "localhost"
-    return f"[{listen_at}]" if ":" in listen_at else listen_at
+def _reachable(host: str, *, tls: bool) -> str:
+    """The host of an address that leads here, from this machine at least."""
+    import ipaddress
+
+    if host != "localhost" and ipaddress.ip_address(host).is_unspecified:
+        return ANY_NAME if tls else "localhost"
+    return f"[{host}]" if ":" in host else host

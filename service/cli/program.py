@@ -3,6 +3,7 @@
 import gc
 import io
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -25,6 +26,9 @@ from service.cli.session import Guarded, Origin
 from service.names import PRIVATE
 
 EPILOG = "Without --server a command works on the home folder: PENULTIMATE_HOME or ~/.penultimate."
+
+NOBODY_READS = 128 + signal.SIGPIPE
+"""The exit status where the reader of a pipe is gone: that of programs which the signal ends."""
 
 app = typer.Typer(
     name="penultimate",
@@ -71,6 +75,11 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     try:
         app(prog_name="penultimate")
+    except SystemExit as ended:
+        # Of `| head -1`, say. Every library has a status of its own for it.
+        if isinstance(ended.__context__, BrokenPipeError):
+            ended.code = NOBODY_READS
+        raise
     finally:
         # At its end Python looks for circles among all objects: 0.3 s, and the system gets all of
         # the memory back anyway.
@@ -101,7 +110,8 @@ def _start(
         typer.Option(
             envvar="PENULTIMATE_SERVER",
             metavar="URL",
-            help="Ask this server, not the home folder; every command takes it too.",
+            help="Ask this server, not the home folder; "
+            "every command but serve, backup and restore takes it too.",
         ),
     ] = None,
     key: Annotated[

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
@@ -41,6 +41,7 @@ HINTS = {
     "unauthenticated": "Give a key with --key or PENULTIMATE_KEY; "
     "`penultimate keys create` makes one on the server's home.",
     "dataset_not_found": "`penultimate ingest` makes a dataset from a folder.",
+    "key_not_found": "`penultimate keys list` shows the ids of a workspace's keys.",
 }
 """What to do from a shell, by code, where the server's hint speaks of HTTP."""
 
@@ -60,12 +61,14 @@ class Origin:
         key: sent to the server.
         workspace: whose things in the home folder; on a server the key says it.
         as_json: whether standard output is for a machine.
+        hints: what to do in this verb, by code of a refusal or of the one problem that it has.
     """
 
     server: str | None = None
     key: str | None = None
     workspace: str = "default"
     as_json: bool = False
+    hints: Mapping[str, str] = field(default_factory=dict)
 
 
 class Guarded(TyperGroup):
@@ -75,27 +78,37 @@ class Guarded(TyperGroup):
         """Runs a verb."""
         try:
             return super().invoke(ctx)
+        except BrokenPipeError:  # whoever read has enough, and need not be told
+            raise
         except Exception as error:
             refusal = as_refusal(error)
             if refusal is None:
                 raise
             origin = ctx.find_root().obj
-            if isinstance(origin, Origin) and origin.as_json and refusal.answer is not None:
+            if not isinstance(origin, Origin):
+                origin = Origin()
+            if origin.as_json and refusal.answer is not None:
                 print_json(refusal.answer)
-            tell(refusal)
+            tell(refusal, origin.hints)
             raise typer.Exit(1) from None
 
 
 @contextmanager
 def session(
-    context: typer.Context, server: str | None, key: str | None, *, as_json: bool = False
+    context: typer.Context,
+    server: str | None,
+    key: str | None,
+    *,
+    as_json: bool = False,
+    hints: Mapping[str, str] | None = None,
 ) -> Iterator["Client"]:
-    """A client of the server that was named, or of the home folder."""
+    """A client of the server that was named, or of the home folder; `hints` are this verb's."""
     # httpx looks whether it has a command line of its own, and loads 40 ms of libraries for it.
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
     from service.client import Client
 
     origin = origin_of(context, server, key, as_json=as_json)
+    origin.hints = hints or {}
     client = Client(origin.server, origin.key) if origin.server else _of_home(origin)
     try:
         with client:
@@ -129,6 +142,22 @@ def origin_of(
     origin.key = key or origin.key
     origin.as_json = as_json
     return origin
+
+
+def refuse_server(context: typer.Context, detail: str) -> None:
+    """A server that was named is not asked: whoever named it means its things.
+
+    Args:
+        context: of the command.
+        detail: what it works on instead, with `{}` for the server.
+    """
+    server = origin_of(context, None, None).server
+    if server:
+        raise PenultimateError(
+            detail.format(server),
+            code="invalid_request",
+            hint="Run the command where the server runs, without --server and PENULTIMATE_SERVER.",
+        )
 
 
 def place_of(origin: Origin) -> str:
@@ -169,8 +198,8 @@ def note(text: str) -> None:
     typer.echo(text, err=True)
 
 
-def tell(error: PenultimateError) -> None:
-    """A refusal in words: what, every single problem, and what to do."""
+def tell(error: PenultimateError, hints: Mapping[str, str]) -> None:
+    """A refusal in words: what, every single problem, and what to do in this verb."""
     note(f"Error: {error.detail or error.title}")
     said = [_line(p) for p in error.problems]
     for line in said[:SHOWN]:
@@ -178,12 +207,14 @@ def tell(error: PenultimateError) -> None:
             note(f"  - {line}")
     if len(said) > SHOWN:
         note(f"  … and {len(said) - SHOWN} more")
-    note_hint(error.code, error.hint)
+    codes = {str(p.get("code")) for p in error.problems}
+    own = hints.get(codes.pop()) if len(codes) == 1 else None
+    note_hint(error.code, error.hint, own or hints.get(error.code))
 
 
-def note_hint(code: str, hint: str) -> None:
-    """What to do, from a shell."""
-    said = HINTS.get(code, hint)
+def note_hint(code: str, hint: str, own: str | None = None) -> None:
+    """What to do, from a shell; `own` is what a verb knows better."""
+    said = own or HINTS.get(code, hint)
     if said:
         note(f"Hint: {said}")
 

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from service.cli.files import write_whole
-from service.cli.heads import Head, version_of
+from service.cli.files import check_folder, write_whole
+from service.cli.references import Head, version_of
 from service.cli.session import AsJson, Key, Server, note, print_json, session
 
 
@@ -22,6 +22,8 @@ def export_head(
     key: Key = None,
 ) -> None:
     """Write a head to a file that another installation can import; no image is in it."""
+    if out is not None:
+        check_folder(out)
     with session(context, server, key) as client:
         name, version = version_of(client, head)
         packed = client.export_head(name, version)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from service.cli import show
-from service.cli.heads import Head, version_of
+from service.cli.references import Head, version_of
 from service.cli.session import AsJson, Key, Server, print_json, session
 
 MOST_CLASSES = 8

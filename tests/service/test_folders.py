@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
+from unicodedata import normalize
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,6 +12,8 @@ from hypothesis import strategies as st
 from service.client_errors import FolderUnusable
 from service.folders import find_images, read_folder
 from service.tables import read_column, read_rows
+
+Form = Literal["NFC", "NFD"]
 
 
 def lay_out(root: Path, files: Mapping[str, str]) -> Path:
@@ -104,6 +108,31 @@ def test_labels_csv_goes_before_folders_and_reaches_loose_files(folder: Path) ->
     assert found["ill/1.png"] == ("worse", "p1", "test")
     assert found["loose.png"] == ("well", "p2", None)
     assert found["well/1.png"] == ("well", None, None)
+
+
+@pytest.mark.parametrize(("on_disk", "written"), [("NFD", "NFC"), ("NFC", "NFD")])
+def test_accents_in_paths_match_however_they_are_composed(
+    tmp_path: Path, on_disk: Form, written: Form
+) -> None:
+    """A Mac takes accents apart in file names, and a spreadsheet does not."""
+
+    def row(rest: str) -> str:
+        return normalize(written, f"./Käse/Müller.png,{rest}\n")
+
+    files = {
+        normalize(on_disk, "Käse/Müller.png"): "x",
+        "plain/1.png": "x",
+        "labels.csv": "path,label\n" + row("Brie"),
+        "groups.csv": "path,group\n" + row("p1"),
+        "split.csv": "path,split\nplain/1.png,train\n" + row("test"),
+    }
+    found = read_folder(lay_out(tmp_path, files), groups="groups.csv", splits="split.csv")
+
+    assert [(e.label, e.group, e.split) for e in found.entries if e.name != "plain/1.png"] == [
+        ("Brie", "p1", "test")
+    ]
+    assert found.entries[0].path.exists()
+    assert not any("match no file" in said for said in found.notes)
 
 
 def splits_of(folder: Path, rows: str) -> dict[str, str | None]:

@@ -67,6 +67,22 @@ def test_groups_and_splits_beside_the_folders_are_not_lost() -> None:
     assert said(zipped(files)) == {"cats/1.png": ("cats", "patient 7", "test")}
 
 
+@pytest.mark.parametrize("name", ["val", "valid", "validation"])
+@pytest.mark.parametrize("table", ["labels.csv", "split.csv"])
+def test_validation_is_the_test_split_where_there_is_no_other(table: str, name: str) -> None:
+    files = {f"cats/{n}.png": b"%d" % n for n in (1, 2, 3)}
+    rows = f"path,split\ncats/1.png,train\ncats/2.png,{name}\nlost.png,test\n"
+    assert [split for _, _, split in said(zipped({**files, table: rows.encode()})).values()] == [
+        *("train", "test", None)
+    ]
+
+
+def test_validation_beside_a_test_split_is_neither() -> None:
+    rows = b"path,split\ncats/1.png,test\ncats/2.png,val\n"
+    files = {"cats/1.png": b"1", "cats/2.png": b"2", "split.csv": rows}
+    assert [split for _, _, split in said(zipped(files)).values()] == ["test", "val"]
+
+
 @pytest.mark.parametrize(
     "table",
     [

@@ -100,6 +100,24 @@ def test_a_trainer_told_to_terminate_gives_its_job_back_and_ends_well(
     assert (back.state, back.attempts) == ("queued", 0)
 
 
+@pytest.mark.parametrize("after_s", [0.0, 0.05, 0.3])
+def test_ctrl_c_is_not_for_the_trainer_even_while_it_starts(
+    product: Product, asked: Job, after_s: float
+) -> None:
+    """A terminal sends it to every process of the group; a shell's background job ignores it."""
+    minding = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        trainer = spawn_trainer(product.settings)
+    finally:
+        signal.signal(signal.SIGINT, minding)
+    time.sleep(after_s)
+    trainer.send_signal(signal.SIGINT)
+    until(lambda: trainer.poll() is not None or state(product, asked) == "running")
+    assert trainer.poll() is None
+    trainer.terminate()
+    assert trainer.wait(PATIENCE_S) == 0
+
+
 def test_a_supervisor_survives_a_catalog_that_is_away(
     product: Product, supervise: Callable[[], Supervisor]
 ) -> None:

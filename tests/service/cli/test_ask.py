@@ -131,6 +131,23 @@ def test_a_refused_prediction_as_json_is_the_whole_refusal(
     assert [r["error"]["code"] for r in said["results"]] == ["not_an_image"]
 
 
+def test_a_refusal_of_more_images_than_one_request_takes_is_one_too(
+    run: Run, learnt: Result, tmp_path: Path
+) -> None:
+    for n in range(70):
+        (tmp_path / f"{n:02}.png").write_bytes(b"no image %d" % n)
+    result = run("predict", tmp_path, "--json")
+    said = json.loads(result.stdout)
+    assert (result.exit_code, said["status"], said["code"]) == (1, 422, "nothing_answered")
+    assert [len(said[of]) for of in ("results", "problems")] == [70, 70]
+    assert said["space"]
+
+    (tmp_path / "69.png").write_bytes(picture("red", 960))
+    some = run("predict", tmp_path, "--json")
+    assert some.exit_code == 0
+    assert json.loads(some.stdout).keys() == {"space", "results"}
+
+
 def test_predicting_without_heads_says_how_to_get_one(
     run: Run, folder: Path, tmp_path: Path
 ) -> None:

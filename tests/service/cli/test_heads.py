@@ -43,6 +43,49 @@ def test_heads_are_listed_shown_promoted_and_deleted(
     assert run("heads", "delete", "shown").exit_code == 1
 
 
+def test_an_alias_names_a_version_wherever_a_number_does(
+    run: Run, tmp_path: Path, learnt: Result, client: Client
+) -> None:
+    for seed in (1, 2, 3):
+        client.learn("aliased", "colour", options={"seed": seed}, wait=True)
+    client.promote("aliased", 2, alias="trial")
+    told = "aliased@2: 2 classes"
+    assert told in run("heads", "show", "aliased@trial").stdout
+    for words in (
+        ("heads", "show", "aliased@{}", "--json"),
+        ("suspects", "aliased@{}", "--json"),
+        ("next", "aliased@{}", "--json"),
+        ("heads", "validate", "aliased@{}", "colour"),
+    ):
+        by_alias, by_number = ([w.format(which) for w in words] for which in ("trial", "2"))
+        assert run(*by_alias).output == run(*by_number).output
+    page, file = tmp_path / "page.html", tmp_path / "file.zip"
+    assert run("report", "aliased@trial", "--out", page).exit_code == 0
+    assert "aliased@2" in page.read_text()
+    assert run("heads", "export", "aliased@trial", "--out", file).exit_code == 0
+    assert file.read_bytes() == client.export_head("aliased", 2)
+
+    promoted = run("heads", "promote", "aliased@trial")
+    assert "aliased@champion is now version 2" in promoted.stdout
+    assert run("heads", "promote", "aliased@1").exit_code == 0
+    deleted = run("heads", "delete", "aliased@trial")
+    assert deleted.stdout == "Deleted aliased@2.\n"
+    assert [v["version"] for v in client.head("aliased")["versions"]] == [1, 3]
+    run("heads", "delete", "aliased")
+
+
+def test_an_alias_that_there_is_not_is_refused_with_those_there_are(
+    run: Run, learnt: Result, client: Client
+) -> None:
+    client.promote("colour", 1, alias="old")
+    for words in (("heads", "delete"), ("heads", "show"), ("heads", "promote"), ("suspects",)):
+        refused = run(*words, "colour@latest")
+        assert refused.exit_code == 1
+        assert "has no alias 'latest'; it has champion, old." in refused.stderr
+    assert client.head("colour")["champion"] == 1
+    assert "There is no head 'nobody'" in run("heads", "show", "nobody@champion").stderr
+
+
 def test_a_file_is_written_whole_or_stays_as_it_was(
     run: Run, tmp_path: Path, learnt: Result, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -67,6 +110,39 @@ def test_a_file_is_written_whole_or_stays_as_it_was(
     assert file.stat().st_mode & 0o777 == 0o640
     assert run("heads", "export", "colour@1", "--out", "/dev/null").exit_code == 0
     assert Path("/dev/null").is_char_device()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("report", "colour", "--out", "{}/x.html"),
+        ("heads", "export", "colour", "--out", "{}/x.zip"),
+        ("predict", "{}", "--csv", "{}/x.csv"),
+    ],
+)
+def test_a_file_in_no_folder_is_refused_before_anything_is_asked(
+    run: Run, folder: Path, tmp_path: Path, learnt: Result, words: tuple[str, ...]
+) -> None:
+    nowhere = str(tmp_path / "nowhere")
+    said = run(*(str(folder) if w == "{}" else w.format(nowhere) for w in words))
+    assert said.exit_code == 1
+    assert said.stdout == ""
+    assert f"the folder '{nowhere}' does not exist." in said.stderr
+    (tmp_path / "nowhere").write_bytes(b"")
+    said = run(*(str(folder) if w == "{}" else w.format(nowhere) for w in words))
+    assert f"the folder '{nowhere}' is a file, and no folder." in said.stderr
+
+
+def test_a_file_that_cannot_be_written_is_named_as_it_was_given(
+    run: Run, tmp_path: Path, learnt: Result, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(place: Path, data: bytes) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(place))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("features.disk.write_new", refuse)
+        said = run("report", "colour", "--out", tmp_path / "page.html")
+    assert f"Error: '{tmp_path / 'page.html'}': Permission denied." in said.stderr
 
 
 def test_erasing_takes_a_digest_or_the_file_itself(

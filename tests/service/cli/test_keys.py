@@ -50,6 +50,12 @@ def test_keys_are_listed_and_revoked_by_id(run: Run) -> None:
     assert listed["created_by"].startswith("operator:")
 
 
+def test_a_key_that_there_is_not_is_told_with_what_lists_them(run: Run) -> None:
+    said = run("keys", "revoke", "nothing").stderr
+    assert "Hint: `penultimate keys list`" in said
+    assert "GET" not in said
+
+
 @pytest.mark.parametrize(
     ("words", "status", "said"),
     [
@@ -132,6 +138,7 @@ def test_a_server_is_asked_with_a_key(run: Run, tmp_path: Path, folder: Path) ->
         assert run("doctor", *at, "--key", key).exit_code == 0
         assert httpx.get(f"{server.url}/v1/heads").status_code == 401
         assert "keys           every request needs one" in server.log()
+        assert 'curl -H "Authorization: Bearer $PENULTIMATE_KEY" -F images=@' in server.log()
         assert key not in server.log()
         assert low not in server.log()
     finally:

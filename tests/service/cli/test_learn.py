@@ -174,3 +174,28 @@ def test_ingesting_nothing_usable_fails(run: Run, tmp_path: Path) -> None:
 
     assert result.exit_code == 1
     assert "not one file could be used" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--order", "red,blue"), "in --order, lowest first"),
+        (("--order", "red,green", "--task", "binary"), "--task ordinal or none"),
+        (("--task", "regression"), "Leave --task out"),
+    ],
+)
+def test_a_task_that_the_labels_do_not_fit_has_a_hint_of_its_own(
+    run: Run, folder: Path, learnt: Result, options: tuple[str, ...], said: str
+) -> None:
+    result = run("learn", "misfit", folder, "--dataset", "colour", *options)
+    assert result.exit_code == 1
+    hint = result.stderr.partition("Hint: ")[2]
+    assert "`penultimate datasets show colour` lists the labels" in hint
+    assert said in hint
+    assert "--relabel" not in hint
+
+
+def test_a_name_that_no_head_can_have_is_not_called_a_dataset(run: Run, folder: Path) -> None:
+    assert "the name of a head" in run("learn", "bad name!", folder).stderr
+    of_dataset = run("learn", "good", folder, "--dataset", "bad name!").stderr
+    assert "the name of a dataset" in of_dataset

@@ -4,8 +4,12 @@ import json
 import sqlite3
 from pathlib import Path
 
-from cli_runner import Run
+import pytest
+from cli_runner import Run, runner
 from typer.testing import Result
+
+from service.cli.operate import welcome
+from service.settings import Settings
 
 
 def test_the_doctor_finds_a_sound_home_sound(run: Run, learnt: Result) -> None:
@@ -61,3 +65,70 @@ def test_who_has_the_home_is_told_what_is_kept_from_clients(run: Run, tmp_path: 
     assert "Error: the catalog at " in result.stderr
     assert "no such column" in result.stderr
     assert "The server's log" not in result.stderr, "there is no server"
+
+
+def said_at_a_start(home: Path, host: str, *, keyed: bool = True, tls: bool = False) -> list[str]:
+    pair = {"tls_cert": Path("c.pem"), "tls_key": Path("k.pem")} if tls else {}
+    return list(welcome(Settings(home=home, **pair), host, 3000, keyed=keyed))
+
+
+def test_a_server_with_keys_shows_how_to_send_one(tmp_path: Path) -> None:
+    header = '-H "Authorization: Bearer $PENULTIMATE_KEY"'
+    keyed = "\n".join(said_at_a_start(tmp_path, "127.0.0.1"))
+    assert f"curl {header} -F images=@PICTURE http://127.0.0.1:3000/v1/predict" in keyed
+    assert f"curl {header} http://127.0.0.1:3000/openapi.json" in keyed
+    assert "/docs" not in keyed
+    open_to_all = "\n".join(said_at_a_start(tmp_path, "127.0.0.1", keyed=False))
+    assert "Authorization" not in open_to_all
+    assert "http://127.0.0.1:3000/docs" in open_to_all
+
+
+@pytest.mark.parametrize(
+    ("host", "tls", "at"),
+    [
+        ("127.0.0.1", True, "https://127.0.0.1:3000"),
+        ("localhost", True, "https://localhost:3000"),
+        ("localhost", False, "http://localhost:3000"),
+        ("::1", True, "https://[::1]:3000"),
+        ("0.0.0.0", False, "http://localhost:3000"),
+        ("0.0.0.0", True, "https://HOST:3000"),
+        ("0:0:0:0:0:0:0:0", True, "https://HOST:3000"),
+    ],
+)
+def test_a_server_is_shown_at_the_host_that_was_given(
+    tmp_path: Path,
+    host: str,
+    tls: bool,  # noqa: FBT001  a parameter
+    at: str,
+) -> None:
+    said = said_at_a_start(tmp_path, host, tls=tls)
+    assert said[0].endswith(f" at {at}")
+    assert any(f"{at}/v1/predict" in line for line in said)
+    named = [line for line in said if "certificate" in line]
+    assert len(named) == ("HOST" in at)
+
+
+def test_the_demo_shows_how_to_send_a_key_where_there_are_some(tmp_path: Path) -> None:
+    run = runner(tmp_path / "home")
+    assert "curl -F images=@" in run("demo").stdout
+    run("keys", "create", "--role", "admin")
+    assert 'curl -H "Authorization: Bearer $PENULTIMATE_KEY" -F images=@' in run("demo").stdout
+
+
+def test_serve_refuses_a_server_that_is_named_and_help_says_so(run: Run, tmp_path: Path) -> None:
+    # A certificate without its key is refused too, but only later: nothing is ever served.
+    serve = ("serve", "--tls-cert", tmp_path / "c.pem")
+    refused = run("--server", "http://far:3000", *serve)
+    assert refused.exit_code == 1
+    assert "`serve` serves the home folder on this machine, not http://far:3000." in refused.stderr
+    assert run("serve", "--server", "http://far:3000").exit_code == 2
+    # A variable says whom a shell asks; `serve` asks nobody.
+    served = run(*serve, PENULTIMATE_SERVER="http://far:3000")
+    assert "A certificate and its private key go together" in served.stderr
+
+    said = " ".join(run("--help", COLUMNS="200").stdout.split())
+    assert "every command but serve, backup and restore takes it too." in said
+    for name in ("serve", "backup", "restore"):
+        assert "--server" not in run(name, "--help").stdout
+    for name in ("demo", "learn", "predict", "audit", "doctor"):
+        assert "--server" in run(name, "--help").stdout

@@ -8,14 +8,17 @@ import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from cli_runner import Run
 from live_server import Server, free_port, picture
 
+from service.cli import app
 from service.client import Client
 from service.local import local_client
 from service.settings import Settings
@@ -30,7 +33,8 @@ from service.settings import Settings
         ("learn", "h"),
         ("learn", "h", "f", "--task", "guess"),
         ("heads", "promote", "h"),
-        ("heads", "promote", "h@latest"),
+        ("heads", "promote", "h@"),
+        ("heads", "show", "h@not an alias"),
         ("serve", "--port", "70000"),
         ("nonsense",),
         ("heads", "list", "--nonsense"),
@@ -90,6 +94,19 @@ def shell(*words: str | Path, **environment: str) -> subprocess.CompletedProcess
     )
 
 
+def every_command(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield words
+    for name, below in getattr(command, "commands", {}).items():
+        yield from every_command(below, (*words, name))
+
+
+@pytest.mark.parametrize("words", list(every_command(typer.main.get_command(app))), ids=" ".join)
+def test_help_on_eighty_columns_loses_no_word(run: Run, words: tuple[str, ...]) -> None:
+    shown = run(*words, "--help", COLUMNS="80", TERMINAL_WIDTH="80").stdout
+    assert "Usage: " in shown
+    assert "…" not in shown
+
+
 def test_help_and_version_import_nothing_heavy() -> None:
     heavy = (
         "('torch', 'openvino', 'lightgbm', 'deltalake', 'numpy', 'httpx', 'fastapi', 'pydantic')"
@@ -114,6 +131,33 @@ def test_streams_that_the_caller_closed_are_done_without(tmp_path: Path) -> None
     assert (ended.returncode, ended.stderr) == (0, b"")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(("--help",), ("heads", "list", "--json"), ("keys", "list"), ("audit",), ("doctor",)),
+        ("heads", "--help"),
+    ],
+)
+def test_a_reader_that_has_enough_is_told_nothing(home: Path, words: tuple[str, ...]) -> None:
+    environment = {"PENULTIMATE_HOME": str(home), "PENULTIMATE_BACKBONE": "toy"}
+    if words[0] in ("keys", "audit"):
+        assert shell("keys", "create", "--role", "admin", **environment).returncode == 0
+    with subprocess.Popen(
+        [sys.executable, "-m", "service.cli", *words],
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        said = process.stderr.read()
+
+    assert process.returncode == 128 + signal.SIGPIPE
+    assert [line for line in said.splitlines() if not line.startswith("Preparing")] == []
+
+
 def test_a_taken_port_is_refused_before_anything_starts(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -135,29 +179,41 @@ runpy.run_module("service.cli", run_name="__main__")
 """A shell has its jobs in the background ignore Ctrl-C, and what they start inherits that."""
 
 
-def test_interrupting_a_learn_cancels_its_job(tmp_path: Path) -> None:
+def interrupt_once_a_job_runs(process: "subprocess.Popen[str]", home: Path) -> None:
+    """Presses Ctrl-C: a terminal sends it to every process of the group."""
+    begun = "SELECT count(*) FROM jobs WHERE state = 'running' AND progress > 0"
+    # Not by a client: until one is open on a busy machine, the head may be learnt.
+    while not rows_of(home, begun):
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+
+
+def rows_of(home: Path, count: str) -> int:
+    """What a question for a number says, 0 while there is no catalog."""
+    place = f"file:{home}/catalog.sqlite?mode=ro"
+    with suppress(sqlite3.OperationalError), closing(sqlite3.connect(place, uri=True)) as catalog:
+        return int(catalog.execute(count).fetchone()[0])
+    return 0
+
+
+@pytest.mark.parametrize("command", [("learn", "h", "many"), ("demo",)])
+def test_interrupting_what_learns_cancels_its_job(tmp_path: Path, command: tuple[str, ...]) -> None:
     for colour in ("red", "green"):
         (tmp_path / "many" / colour).mkdir(parents=True)
         for i in range(250):
             (tmp_path / "many" / colour / f"{i}.png").write_bytes(picture(colour, i, side=16))
     home = {"PENULTIMATE_HOME": str(tmp_path / "home"), "PENULTIMATE_BACKBONE": "toy"}
     process = subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTIBLE, "learn", "h", tmp_path / "many"],
-        env={**os.environ, **home},
+        [sys.executable, "-c", INTERRUPTIBLE, *command],
+        cwd=tmp_path,
+        env={**os.environ, **home, "PYTHONPATH": str(Path(__file__).parents[3])},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
-    assert process.stderr is not None
-    while "added" not in process.stderr.readline():
-        assert process.poll() is None
-    begun = "SELECT count(*) FROM jobs WHERE state = 'running' AND progress > 0"
-    # Not by a client: until one is open on a busy machine, the head may be learnt.
-    with closing(sqlite3.connect(tmp_path / "home" / "catalog.sqlite")) as catalog:
-        while not catalog.execute(begun).fetchone()[0]:
-            time.sleep(0.01)
-    os.kill(process.pid, signal.SIGINT)
+    interrupt_once_a_job_runs(process, tmp_path / "home")
     said = process.communicate(timeout=60)[1]
 
     assert process.returncode != 0
@@ -205,3 +261,44 @@ def test_interrupting_a_server_ends_it_without_a_traceback(tmp_path: Path) -> No
         assert "Traceback" not in server.log()
     finally:
         server.kill()
+
+
+def test_an_interrupt_before_the_program_is_loaded_prints_no_trace() -> None:
+    code = """
+import sys
+
+class Interrupted:
+    def find_spec(self, name, path=None, target=None):
+        if name == "typer":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupted())
+import service.cli
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert (ended.returncode, ended.stderr) == (130, b"")
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("after_s", [0.0, 0.1, 0.2, 0.4, 0.8])
+def test_interrupting_a_server_that_starts_prints_no_trace(
+    home: Path, run: Run, after_s: float
+) -> None:
+    run("heads", "list")  # the home is prepared
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTIBLE, "serve", "--port", str(free_port())],
+        env={**os.environ, "PENULTIMATE_HOME": str(home), "PENULTIMATE_BACKBONE": "toy"},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    while "keys" not in process.stderr.readline():
+        assert process.poll() is None
+    time.sleep(after_s)
+    os.killpg(process.pid, signal.SIGINT)
+    said = process.communicate(timeout=60)[1]
+
+    assert process.returncode in (0, 130, -signal.SIGINT)
+    assert "Traceback" not in said
+    assert "Aborted" not in said
