@@ -30,8 +30,8 @@ IntArray = npt.NDArray[np.int64]
 SIGNIFICANCE = 0.05
 """A head has signal if chance would do as well more rarely than this."""
 
-OUTER_WORK = 0.4
-"""Share of the work that is done before choices are made, where they have fits of their own."""
+OUTER_WORK = 0.8
+"""Share of the work before choices are made, where they have fits of their own."""
 
 Metric = Callable[[Scored], Estimate | None]
 
@@ -126,17 +126,10 @@ def evaluate(
         report: called with the share done; what it raises stops the evaluation.
     """
     jobs = [_job(examples, fold, blocks, mixture) for fold in plan.folds]
-    nested = is_nested(plan.n_folds, examples.groups)
-    ours = OUTER_WORK if nested else 1.0
-    found = run_jobs(jobs, threads, lambda share: report(ours * share))
+    found = run_jobs(jobs, threads, lambda share: report(OUTER_WORK * share))
     n, question = len(examples), mixture.question
     repeats = [_gather(n, folds, part) for folds, part in _by_repeat(plan, found)]
-    if nested:
-        known = [scores for _, scores, _ in repeats]
-        rest = (threads, lambda share: report(ours + (1 - ours) * share))
-        votes = nested_votes(mixture, examples.y, plan.repeats, known, *rest)
-    else:
-        votes = [votes_of(scores, fold_of) for fold_of, scores, _ in repeats]
+    votes = _votes(examples, plan, mixture, repeats, threads, report)
     scored, opponent = _scored(examples, plan, mixture, repeats, votes)
     figures = _figures(scored)
     mean = _mean([scores for _, scores, _ in repeats])
@@ -202,6 +195,22 @@ def _job(
         return scores, opponent(Z[held_out])
 
     return run
+
+
+def _votes(
+    examples: Examples,
+    plan: Plan,
+    mixture: Mixture,
+    repeats: Sequence[_Gathered],
+    threads: int,
+    report: Callable[[float], None],
+) -> list[list[Votes]]:
+    """What is chosen from, for each fold of each repeat."""
+    if not is_nested(plan.n_folds, examples.groups):
+        return [votes_of(scores, fold_of) for fold_of, scores, _ in repeats]
+    known = [scores for _, scores, _ in repeats]
+    rest = (threads, lambda share: report(OUTER_WORK + (1 - OUTER_WORK) * share))
+    return nested_votes(mixture, examples.y, plan.repeats, known, *rest)
 
 
 def _scored(

@@ -138,15 +138,20 @@ class Mixture:
 
     def score(self, learnt: IntArray, held_out: IntArray, tick: Tick) -> dict[str, Float64]:
         """Fit every part on some rows, and score others: what one fold contributes to `Scores`."""
+        linear = self.score_parts(learnt, held_out, lambda share: tick(LINEAR_WORK * share))
+        boosted = self._boosted(learnt, lambda share: tick(LINEAR_WORK + (1 - LINEAR_WORK) * share))
+        return {**linear, TREES: boosted.scores(self._Z[held_out])[None]}
+
+    def score_parts(self, learnt: IntArray, held_out: IntArray, tick: Tick) -> dict[str, Float64]:
+        """Fit every linear part on some rows, and score others at each of its strengths."""
         scores: dict[str, Float64] = {}
         for number, (name, part) in enumerate(self._parts.items()):
-            tick(LINEAR_WORK * number / len(self._parts))
+            tick(number / len(self._parts))
             path = self._paths(part, learnt, self._strengths)
             rows = part.reduced.rows[held_out]
             scores[name] = np.einsum("nr,osr->sno", rows, path[:, :, :-1], optimize=True)
             scores[name] += path[:, :, -1].T[:, None, :]
-        boosted = self._boosted(learnt, lambda share: tick(LINEAR_WORK + (1 - LINEAR_WORK) * share))
-        return {**scores, TREES: boosted.scores(self._Z[held_out])[None]}
+        return scores
 
     def fit(self, choice: Choice, tick: Tick) -> Mixed:
         """Fit what was chosen on all rows."""

@@ -13,7 +13,7 @@ at AUC 1 too, where DeLong's interval and the bootstrap collapse to a point. It 
   Biometrics 53; DeLong's for groups of one), over the variance without groups;
 - for cross-validation a factor because fitted models share images (`scored.cv_sharing`). On real
   vectors with shuffled labels the interval without it misses chance in 8 to 18 % of runs, with it
-  in 0 to 5 %; where images are of few patients, in 3 to 14 %.
+  in 0 to 5 %.
 
 The quantile is Student's, of as many degrees as there are independent groups less the classes.
 """

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from classifiers.blocks import Block
-from classifiers.choosing import choose, cross_choices
+from classifiers.choosing import cross_choices
 from classifiers.examples import Examples
 from classifiers.folds import Fold, make_plan
 from classifiers.labels import LabelSet
-from classifiers.mixture import Mixture, Scores
+from classifiers.mixture import TREES, Mixture, Scores
 from classifiers.recipe import Recipe
 from classifiers.tasks import Question
 from classifiers.training import assess
@@ -58,7 +58,7 @@ def test_every_other_fold_is_scored_by_a_model_that_has_seen_neither() -> None:
     for one, other in combinations(range(5), 2):
         learnt = np.intersect1d(folds[one][0], folds[other][0])
         for own, held_out in ((one, folds[other][1]), (other, folds[one][1])):
-            expected = mixture.score(learnt, held_out, lambda _: None)
+            expected = mixture.score_parts(learnt, held_out, lambda _: None)
             for part, scores in expected.items():
                 # A matrix of other rows is multiplied in another order.
                 assert found[own].scores[part][:, held_out] == pytest.approx(scores, abs=1e-9)
@@ -70,23 +70,19 @@ def test_labels_of_a_fold_have_no_say_in_what_is_chosen_for_it() -> None:
     folds = make_plan(Y, None, 5, 1, seed=0).repeats[0]
     other = Y.copy()
     other[folds[2][1]] = 1 - other[folds[2][1]]
-    chosen = []
+    fold_of = np.zeros(len(Y), np.int64)
+    for number, (_, held_out) in enumerate(folds):
+        fold_of[held_out] = number
+    chosen, leaked = [], []
     for y in (Y, other):
-        # The classes stay as frequent, and so do the images' weights.
         mixture = made(y)
-        chosen.append(cross_choices(nested(mixture, folds), mixture))
+        votes = [each.without(TREES) for each in nested(mixture, folds)]
+        chosen.append(cross_choices(votes, mixture))
+        linear = [each.without(TREES) for each in votes_of(out_of_fold(mixture, folds), fold_of)]
+        leaked.append(cross_choices(linear, mixture))
     assert chosen[0][2] == chosen[1][2]
     assert chosen[0][1] != chosen[1][1]
-    # Without the fits of their own, they have one.
-    leaked = []
-    for y in (Y, other):
-        mixture = made(y)
-        fold_of = np.zeros(len(Y), np.int64)
-        for number, (_, held_out) in enumerate(folds):
-            fold_of[held_out] = number
-        votes = votes_of(out_of_fold(mixture, folds), fold_of)[2]
-        leaked.append(choose(votes.scores, mixture, votes.rows))
-    assert leaked[0] != leaked[1]
+    assert leaked[0][2] != leaked[1][2]
 
 
 def test_where_a_class_lies_in_two_folds_neither_has_a_say_for_the_other() -> None:
@@ -123,5 +119,5 @@ def shuffled(seed: int) -> float:
 
 
 def test_an_auc_of_ten_patients_does_not_flatter_labels_without_meaning() -> None:
-    """Seen with scores that knew the fold: 0.558, give or take 0.012."""
+    """Seen with scores that knew the fold: 0.549, and 0.558 of 400 such heads."""
     assert np.mean([shuffled(seed) for seed in range(100)]) == pytest.approx(0.5, abs=0.04)
