@@ -22,7 +22,7 @@ from features.errors import (
     StoreUnavailable,
     UnknownDigest,
 )
-from features.images import Limits, decode, thumbnail, upright_size
+from features.images import decode, thumbnail, upright_size
 from features.keys import (
     Block,
     EmbeddingSpace,
@@ -32,6 +32,7 @@ from features.keys import (
     digest,
     is_digest,
 )
+from features.limits import Limits
 from features.maps import Maps
 from features.pipeline import Observer
 

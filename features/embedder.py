@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Literal
 
 from features.call import Call, Embedded, Found, Image, Results, Underway
 from features.errors import EngineFailed, SpaceMismatch
-from features.images import Limits, decode
+from features.images import decode
 from features.keys import EmbeddingSpace, digest
+from features.limits import Limits
 from features.maps import Maps
 from features.pipeline import Observer, Pipeline, Row, Silent
 from features.writer import Writer, stacked

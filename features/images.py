@@ -12,7 +12,6 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
@@ -27,6 +26,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from features.errors import ImageRejected
 from features.keys import Preprocessing, UInt8
+from features.limits import SEND_AGAIN, SMALLER, USUAL, Limits, check_bytes, check_pixels
 from features.resizing import resize
 
 DECODE_RULE = "pillow-draft-v1"
@@ -69,13 +69,8 @@ _FOREIGN = (
     (0, b"\x1f\x8b", "gzip", "Unpack it first."),
 )
 _ACCEPTED = "Send JPEG, PNG, WebP, TIFF, BMP or GIF."
-_SEND_AGAIN = "Check that it opens in an image viewer, and send the original file again."
-_SMALLER = "Cut it into tiles, or send it smaller."
 _AS_RGB = "Save it as PNG, in 8-bit RGB or 16-bit greyscale."
 _DEEP_GREY = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
-
-_SCANS_PER_LIMIT = 16
-"""How often a progressive JPEG may pass over the largest allowed image; real ones need about 10."""
 
 _ENDED_EARLY = re.compile("truncated|unpack|index out of range|no more images", re.IGNORECASE)
 _OTHER_KIND = re.compile("unknown pixel mode|unsupported|cannot handle", re.IGNORECASE)
@@ -93,22 +88,10 @@ _TURNS: dict[int, Callable[[UInt8], UInt8]] = {
 """EXIF orientation to what sets the picture upright."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What is refused before a single pixel is decoded.
-
-    Pillow's own guard stays on behind it: TIFF and WebP never have more than 178 megapixels.
-    """
-
-    max_bytes: int = 32 * 2**20
-    max_megapixels: float = 100.0
-    max_side: int = 32_000
-
-
 def decode(
     data: bytes,
     preprocessing: Preprocessing,
-    limits: Limits = Limits(),
+    limits: Limits = USUAL,
     filename: str | None = None,
 ) -> UInt8:
     """Return the pixels a backbone looks at: uint8 (size, size, 3), upright RGB, read-only.
@@ -129,7 +112,7 @@ def decode(
         return _upright(square, source)
 
 
-def upright_size(data: bytes, limits: Limits = Limits()) -> tuple[int, int]:
+def upright_size(data: bytes, limits: Limits = USUAL) -> tuple[int, int]:
     """Return width and height of an image once it is set upright; raises as `decode` does."""
     with _rejecting(data, None):
         source = _open(data, limits)
@@ -138,7 +121,7 @@ def upright_size(data: bytes, limits: Limits = Limits()) -> tuple[int, int]:
         return source.size[::-1] if turned else source.size
 
 
-def thumbnail(data: bytes, side: int, limits: Limits = Limits()) -> bytes:
+def thumbnail(data: bytes, side: int, limits: Limits = USUAL) -> bytes:
     """Return a JPEG of the whole image, upright, its longer side at most `side`, no metadata.
 
     Raises:
@@ -159,18 +142,11 @@ def thumbnail(data: bytes, side: int, limits: Limits = Limits()) -> bytes:
 
 def _open(data: bytes, limits: Limits) -> ImageFile:
     """Read the header only, and refuse whatever can be refused by it."""
-    if not data:
-        raise ImageRejected("empty_image", "the file is empty", hint=_SEND_AGAIN)
-    if len(data) > limits.max_bytes:
-        raise ImageRejected(
-            "image_too_large",
-            f"{len(data):,} bytes, at most {limits.max_bytes:,} are accepted",
-            hint="Send it smaller: a side of 1,024 pixels is more than any backbone looks at.",
-        )
+    check_bytes(data, limits)
     for offset, magic, reader in _READERS:
         if data.startswith(magic, offset):
             source = reader(BytesIO(data))
-            _check_pixels(source, data, limits)
+            check_pixels(source, data, limits)
             return source
     for offset, magic, name, hint in _FOREIGN:
         if data.startswith(magic, offset):
@@ -178,23 +154,6 @@ def _open(data: bytes, limits: Limits) -> ImageFile:
     raise ImageRejected(
         "not_an_image", f"no known image format begins with {data[:8]!r}", hint=_ACCEPTED
     )
-
-
-def _check_pixels(source: ImageFile, data: bytes, limits: Limits) -> None:
-    width, height = source.size
-    if max(width, height) > limits.max_side:
-        detail = f"{width:,} x {height:,} pixels, at most {limits.max_side:,} a side are accepted"
-        raise ImageRejected("side_too_long", detail, hint=_SMALLER)
-    millions = width * height / 1e6
-    if millions > limits.max_megapixels:
-        detail = f"{millions:,.1f} megapixels, at most {limits.max_megapixels:g} are accepted"
-        raise ImageRejected("too_many_pixels", detail, hint=_SMALLER)
-    # Each scan of a progressive JPEG is a pass over the whole picture and may be a few bytes long.
-    if source.info.get("progressive"):
-        scans = data.count(b"\xff\xda")
-        if scans * millions > _SCANS_PER_LIMIT * limits.max_megapixels:
-            detail = f"{scans:,} scans of {millions:,.1f} megapixels each"
-            raise ImageRejected("too_many_pixels", detail, hint="Save it as an ordinary JPEG.")
 
 
 def _load(source: ImageFile, shorter_side: int) -> tuple[Image.Image, float, float]:
@@ -227,7 +186,7 @@ def _spread(source: ImageFile) -> Image.Image:
     grey = np.asarray(source)
     finite = grey[np.isfinite(grey)] if source.mode == "F" else grey
     if not finite.size:
-        raise ImageRejected("damaged_image", "not one pixel is a number", hint=_SEND_AGAIN)
+        raise ImageRejected("damaged_image", "not one pixel is a number", hint=SEND_AGAIN)
     low, high = float(finite.min()), float(finite.max())
     if finite.size < grey.size:
         grey = np.nan_to_num(grey, nan=low, posinf=high, neginf=low)
@@ -272,7 +231,7 @@ def _rejecting(data: bytes, filename: str | None) -> Iterator[None]:
         raise ImageRejected(
             "too_many_pixels",
             f"decoding it would need too much memory ({error})",
-            hint=_SMALLER,
+            hint=SMALLER,
             filename=filename,
         ) from error
     except Exception as error:  # Pillow's readers raise anything on hostile bytes.
@@ -283,10 +242,10 @@ def _rejecting(data: bytes, filename: str | None) -> Iterator[None]:
 
 def _classify(data: bytes, reason: str) -> tuple[str, str, str]:
     if _is_cut_short(data, reason):
-        return "truncated_image", "the file ends before its picture does", _SEND_AGAIN
+        return "truncated_image", "the file ends before its picture does", SEND_AGAIN
     if _OTHER_KIND.search(reason):
         return "unsupported_format", "pixels of this kind are not accepted", _AS_RGB
-    return "damaged_image", "the file cannot be decoded", _SEND_AGAIN
+    return "damaged_image", "the file cannot be decoded", SEND_AGAIN
 
 
 def _is_cut_short(data: bytes, reason: str) -> bool:

@@ -16,8 +16,9 @@ from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from features.errors import EngineFailed, ImageRejected, Overloaded
-from features.images import Limits, decode
+from features.images import decode
 from features.keys import Float32, UInt8, Vectors
+from features.limits import Limits
 
 if TYPE_CHECKING:
     from features.engine import Engine

@@ -21,8 +21,9 @@ import numpy as np
 from PIL import Image
 
 from features.errors import BackboneUnavailable
-from features.images import Limits, decode
+from features.images import decode
 from features.keys import EmbeddingSpace, Preprocessing, UInt8
+from features.limits import Limits
 from features.runtime import fold_constants, openvino
 
 CROPS = 200

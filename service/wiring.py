@@ -6,8 +6,8 @@ from contextlib import contextmanager
 
 from features.embedder import Embedder
 from features.engine import Engine, open_engine
-from features.images import Limits
 from features.keys import EmbeddingSpace
+from features.limits import Limits
 from service.access import Door
 from service.backbones import weights_of
 from service.catalog import Catalog

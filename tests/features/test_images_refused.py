@@ -13,7 +13,8 @@ from PIL import Image, ImageFile
 from scenes import FORMATS, RULES, encode, ramp, rejected, scene
 
 from features.errors import ImageRejected
-from features.images import Limits, decode, thumbnail
+from features.images import decode, thumbnail
+from features.limits import Limits
 
 
 @pytest.mark.parametrize(
@@ -143,16 +144,106 @@ def test_compressed_text_bombs_in_a_png_are_refused() -> None:
     assert rejected(data[:33] + chunk + data[33:]).code == "damaged_image"
 
 
+def quickly_rejected(data: bytes) -> ImageRejected:
+    """The refusal of a file that could cost much, which costs little itself."""
+    start = time.thread_time()
+    error = rejected(data)
+    assert time.thread_time() - start < 0.5
+    return error
+
+
+def segment(marker: int, body: bytes) -> bytes:
+    """A part of a JPEG."""
+    return bytes((0xFF, marker)) + struct.pack(">H", 2 + len(body)) + body
+
+
+def baseline(side: int, scans: int, before: bytes = b"") -> bytes:
+    """A JPEG, not progressive, of as many more scans of some bytes each, `before` before each."""
+    table = b"\0\0\1" + bytes(15)
+    first, second, third = (
+        before + segment(0xDA, bytes((1, colour, 0, 0, 63, 0))) + bytes(1) for colour in (1, 2, 3)
+    )
+    frame = struct.pack(">BHHB", 8, side, side, 3) + b"\1\x11\0\2\x11\0\3\x11\0"
+    tables = segment(0xC4, table) + segment(0xC4, b"\x10" + table[1:])
+    head = segment(0xDB, b"\0" + b"\1" * 64) + segment(0xC0, frame) + tables
+    return b"\xff\xd8" + head + first + second + third + first * scans + b"\xff\xd9"
+
+
 def test_a_jpeg_of_endless_scans_is_refused() -> None:
-    """Each scan of a progressive JPEG costs a pass over the picture and a few bytes of the file."""
+    """Each scan of a JPEG costs a pass over the picture and a few bytes of the file."""
     data = encode(scene(512, 512), "JPEG", progressive=True)
     scan = data.rindex(b"\xff\xda")
     endless = data[:scan] + data[scan:-2] * 8000 + data[-2:]
-    start = time.thread_time()
 
-    assert rejected(endless).code == "too_many_pixels"
-    assert time.thread_time() - start < 0.5
+    assert "scans" in quickly_rejected(endless).detail
     decode(data, RULES)
+
+
+@pytest.mark.parametrize("before", [b"", b"\xff" * 9, b"\0" * 9])
+def test_a_jpeg_need_not_be_progressive_for_that(before: bytes) -> None:
+    assert "scans" in quickly_rejected(baseline(8000, 100, before)).detail
+    decode(baseline(500, 100), RULES)
+
+
+@pytest.mark.parametrize("place", ["behind the picture", "in a comment"])
+def test_what_looks_like_scans_elsewhere_is_none(place: str) -> None:
+    """As in pictures that several others, or a film, come along with."""
+    data, many = encode(scene(512, 512), "JPEG"), b"\xff\xda" * 30_000
+    comment = b"\xff\xfe" + struct.pack(">H", 2 + len(many)) + many
+    films = {"behind the picture": data + many, "in a comment": data[:2] + comment + data[2:]}
+
+    assert np.array_equal(decode(films[place], RULES), decode(data, RULES))
+
+
+def tiff(tags: dict[int, tuple[int, int, int]], rest: bytes = b"", *, big: bool = False) -> bytes:
+    """A TIFF with these tags (type, count, value), and what follows them."""
+    entries = [(tag, *said) for tag, said in sorted(tags.items())]
+    if big:
+        head = struct.pack("<2sHHHQQ", b"II", 43, 8, 0, 16, len(entries))
+        return head + b"".join(struct.pack("<HHQQ", *one) for one in entries) + bytes(8) + rest
+    head = struct.pack("<2sHIH", b"II", 42, 8, len(entries))
+    return head + b"".join(struct.pack("<HHII", *one) for one in entries) + bytes(4) + rest
+
+
+GREY = {256: (3, 1, 100), 257: (3, 1, 100), 258: (3, 1, 8), 259: (3, 1, 8), 262: (3, 1, 1)}
+
+
+@pytest.mark.parametrize("side", [25_984, 40_000])
+def test_a_tile_larger_than_any_picture_is_refused(side: int) -> None:
+    tile = {322: (4, 1, side), 323: (4, 1, side), 324: (4, 1, 8), 325: (4, 1, 8)}
+
+    error = quickly_rejected(tiff(GREY | tile))
+
+    assert error.code in {"too_many_pixels", "side_too_long"}
+
+
+@pytest.mark.parametrize("big", [False, True])
+def test_a_table_of_millions_of_strips_is_refused_unread(big: bool) -> None:  # noqa: FBT001  a parameter
+    many = 2_000_000
+    strips = {273: (4, many, 200), 277: (3, 1, 1), 278: (3, 1, 1), 279: (4, many, 200)}
+    data = tiff(GREY | {259: (3, 1, 1)} | strips, struct.pack("<I", 1) * many, big=big)
+
+    assert "table" in quickly_rejected(data).detail
+
+
+def test_a_tiff_with_a_long_profile_is_no_table() -> None:
+    data = encode(scene(), "TIFF", icc_profile=bytes(300_000))
+
+    assert np.array_equal(decode(data, RULES), decode(encode(scene(), "TIFF"), RULES))
+
+
+def run_lengths(width: int, height: int) -> bytes:
+    """A BMP of one run for each row."""
+    rows = b"\1\0\0\0" * height + b"\0\1"
+    about = (40, width, height, 1, 8, 1, len(rows), 0, 0, 256, 0)
+    start = 14 + 40 + 1024
+    head = struct.pack("<2sIHHI", b"BM", start + len(rows), 0, 0, start)
+    return head + struct.pack("<IiiHHIIiiII", *about) + bytes(1024) + rows
+
+
+def test_a_large_picture_of_run_lengths_is_refused_for_they_are_read_slowly() -> None:
+    assert "run lengths" in quickly_rejected(run_lengths(4000, 3000)).detail
+    decode(run_lengths(100, 100), RULES)
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")

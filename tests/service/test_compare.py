@@ -19,8 +19,9 @@ from classifiers.errors import ClassifierError
 from classifiers.training import assess
 from features.embedder import Embedder
 from features.errors import BackboneUnavailable
-from features.images import Limits, decode
+from features.images import decode
 from features.keys import UInt8, Vectors, digest
+from features.limits import Limits
 from features.testing import ToyBackbone
 from service.catalog import Job
 from service.cli import app

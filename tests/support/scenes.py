@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from features.errors import ImageRejected
-from features.images import DECODE_RULE, Limits, decode
+from features.images import DECODE_RULE, decode
 from features.keys import Preprocessing
+from features.limits import Limits
 
 CODES = {
     "empty_image",

@@ -41,7 +41,8 @@ from classifiers.head import Head  # noqa: E402
 from classifiers.tree_shape import BadText  # noqa: E402
 from classifiers.trees import parse  # noqa: E402
 from features.errors import ImageRejected  # noqa: E402
-from features.images import Limits, decode, thumbnail  # noqa: E402
+from features.images import decode, thumbnail  # noqa: E402
+from features.limits import Limits  # noqa: E402
 from service.archives import ArchiveLimits, read_archive  # noqa: E402
 from service.errors import ArchiveRejected, HeadRejected  # noqa: E402
 from service.head_files import pack, unpack  # noqa: E402
