@@ -74,6 +74,8 @@ def rows(images: ImageSet, case: Case, n: int, runs: int, report: str) -> None:
                 if drawn is not None
             ]
             found = [one for one in said if one is not None]
+            if len(found) < runs / 2:  # too few groups for numbers of their own
+                continue
             values = [one["value"] for one in found]
             held = np.mean([one["low"] <= chance <= one["high"] for one in found])
             off = np.std(values) / np.sqrt(len(values))

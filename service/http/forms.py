@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 
 from service.errors import InvalidRequest, RequestTooLarge, ServiceError
-from service.http.parts import read_parts
+from service.http.parts import check_charset, read_parts
 from service.product import Upload
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -29,6 +29,9 @@ WHOLE = re.compile(r"[0-9]{1,9}")
 
 TOO_MANY = "Too many "
 """How Starlette's readers and ours begin when there are more parts than they were told to take."""
+
+MOST_PROBLEMS = 100
+"""Of a body's problems, how many a refusal names."""
 
 TRUTHS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
@@ -74,10 +77,11 @@ def invalid(errors: Any) -> InvalidRequest:  # noqa: ANN401 - pydantic's and Fas
     """Every problem that a schema found, in one refusal."""
     problems = [
         {"code": e["type"], "detail": f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}"}
-        for e in errors
+        for e in errors[:MOST_PROBLEMS]
     ]
+    more = len(errors) - len(problems)
     return InvalidRequest(
-        "; ".join(p["detail"] for p in problems),
+        "; ".join([*(p["detail"] for p in problems), *([f"and {more} more"] if more else [])]),
         hint="The page /docs shows what is expected.",
         problems=problems,
     )
@@ -233,6 +237,10 @@ def _check_is_form(request: Request) -> None:
             f"Expected multipart/form-data, got '{kind[:80] or 'nothing'}'.",
             hint="Send a form, as curl does with -F images=@picture.jpg.",
         )
+    try:
+        check_charset(request.headers["content-type"])
+    except MultiPartException as error:
+        raise InvalidRequest(error.message, hint="Send its texts in UTF-8.") from error
 
 
 def _unreadable(reason: str, max_files: int) -> ServiceError:

@@ -1,8 +1,8 @@
-"""Limits what a connection may send before it is a request: bytes, and time. Knows no path.
+"""Limits what a connection may send that is no request, or none any more: bytes, and time.
 
 Uvicorn with httptools has no such limits: headers that never end fill the memory, two dozen times
 as much as was sent, and connections that say nothing are kept until no other can be made; of
-neither does anybody ask for a key.
+neither does anybody ask for a key. Knows no path.
 """
 
 from asyncio import TimerHandle, Transport
@@ -17,7 +17,8 @@ HEAD_BYTES = 2**16
 """Most bytes of a request's line, headers and trailers together."""
 
 HEAD_S = 30.0
-"""How long the head of a request may take, from the connection on or from its first byte."""
+"""How long the head of a request may take, from the connection on or from its first byte; and the
+rest of a body that nobody reads, from its answer on."""
 
 
 class LimitedProtocol(HttpToolsProtocol):
@@ -31,12 +32,13 @@ class LimitedProtocol(HttpToolsProtocol):
     _silent_bytes = 0
     _is_heard = False
     _is_too_much = False
+    _is_whole = True
     _patience: TimerHandle | None = None
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as uvicorn's
         """Begins to wait for the first request."""
         super().connection_made(transport)
-        self._wait_for_head()
+        self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nobody is waited for any more."""
@@ -54,9 +56,9 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """The first byte of a request."""
-        self._head_bytes, self._is_heard = 0, True
+        self._head_bytes, self._is_heard, self._is_whole = 0, True, False
         if self._patience is None:
-            self._wait_for_head()
+            self._wait()
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
@@ -79,6 +81,19 @@ class LimitedProtocol(HttpToolsProtocol):
         self._is_heard = True
         super().on_body(body)
 
+    def on_message_complete(self) -> None:
+        """The end of a request."""
+        self._is_whole = True
+        self._has_come()
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """The end of an answer: of a body that is still coming, uvicorn would wait for ever."""
+        super().on_response_complete()
+        is_early = not self._is_whole and self.cycle is not None and self.cycle.response_complete
+        if is_early and self._patience is None and not self.transport.is_closing():
+            self._wait()
+
     def send_400_response(self, msg: str) -> None:
         """Says why, and hangs up; what is too much has a status of its own."""
         if not self._is_too_much:
@@ -99,7 +114,7 @@ class LimitedProtocol(HttpToolsProtocol):
             # The parser makes its own error of it, which ends in `send_400_response`.
             raise HeadTooLarge(HEAD_BYTES)
 
-    def _wait_for_head(self) -> None:
+    def _wait(self) -> None:
         self._patience = self.loop.call_later(HEAD_S, self.transport.close)
 
     def _has_come(self) -> None:

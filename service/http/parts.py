@@ -5,7 +5,6 @@ takes longer than to look a known image up. This one keeps pieces as they arrive
 same, for the same parser finds the parts.
 """
 
-import codecs
 from collections.abc import AsyncIterator
 from io import BytesIO
 
@@ -16,6 +15,9 @@ from starlette.formparsers import MultiPartException
 
 MAX_TEXT_BYTES = 2**20
 """Longest text of one field."""
+
+CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin-1")
+"""Python knows a hundred more: some take hours for a megabyte, or make no text of it."""
 
 
 async def read_parts(
@@ -35,7 +37,7 @@ async def read_parts(
     _, options = parse_options_header(content_type)
     if b"boundary" not in options:
         raise MultiPartException("Missing boundary in multipart.")
-    parts = _Parts(_codec(options), max_files, max_fields)
+    parts = _Parts(check_charset(content_type), max_files, max_fields)
     try:
         parser = MultipartParser(
             options[b"boundary"],
@@ -57,11 +59,17 @@ async def read_parts(
     return FormData(parts.found)
 
 
-def _codec(options: dict[bytes, bytes]) -> str:
-    try:
-        return codecs.lookup(options.get(b"charset", b"utf-8").decode("latin-1")).name
-    except LookupError:
-        return "latin-1"
+def check_charset(content_type: str) -> str:
+    """The character set that a form's texts are in.
+
+    Raises:
+        MultiPartException: it is none that is read.
+    """
+    _, options = parse_options_header(content_type)
+    charset = options.get(b"charset", b"utf-8").decode("latin-1").strip().lower()
+    if charset not in CHARSETS:
+        raise MultiPartException(f"A form in the character set '{charset[:40]}' is not read.")
+    return charset
 
 
 class _Parts:

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import time
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from in_process import Http, opened, settings_of
+from in_process import Http, opened, refused, settings_of
 from live_server import picture
 from starlette.requests import Request
 
@@ -81,6 +82,30 @@ def test_a_form_without_its_boundary_is_refused(fuzzed: Http, kind: str) -> None
     answer = fuzzed.post("/v1/predict", content=SAMPLES[0], headers={"content-type": kind})
 
     assert 400 <= answer.status_code < 500
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("length", [0, SHORT_BYTES])
+def test_a_form_in_a_character_set_that_takes_hours_is_refused_at_once(
+    fuzzed: Http, path: str, length: int
+) -> None:
+    part = b'--B\r\nContent-Disposition: form-data; name="labels"\r\n\r\n-' + b"a" * 300_000
+    picture = b'\r\n--B\r\nContent-Disposition: form-data; name="images"; filename="a"\r\n\r\n'
+    body = part + picture + b"x" * length + b"\r\n--B--\r\n"
+    kind = {"content-type": "multipart/form-data; boundary=B; charset=punycode"}
+    begun = time.monotonic()
+    said = refused(fuzzed.post(path, content=body, headers=kind), 422, "invalid_request")
+    assert time.monotonic() - begun < 1
+    assert "punycode" in said["detail"]
+    assert "UTF-8" in said["hint"]
+
+
+def test_of_very_many_problems_some_are_named_and_the_others_counted(fuzzed: Http) -> None:
+    body = {f"unknown-{number}": 1 for number in range(5_000)}
+    answer = fuzzed.post("/v1/search", json=body)
+    assert len(refused(answer, 422, "invalid_request")["problems"]) == 100
+    assert "and 4900 more" in answer.json()["detail"]
+    assert len(answer.content) < 50_000
 
 
 def read(body: bytes, headers: dict[str, str]) -> list[tuple[str | None, bytes, bool]]:

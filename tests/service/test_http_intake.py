@@ -3,7 +3,7 @@
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import orjson
@@ -125,3 +125,47 @@ def test_one_that_has_asked_may_take_its_time_with_the_body(
             connection.sendall(b"cd")
             assert connection.recv(4096).endswith(b"4")
             time.sleep(0.5)  # between two requests it is uvicorn that waits
+
+
+async def shut(scope: Any, receive: Any, send: Any) -> None:
+    """Answers without having read a body."""
+    if scope["type"] == "http":
+        headers = [(b"content-length", b"2")]
+        await send({"type": "http.response.start", "status": 401, "headers": headers})
+        await send({"type": "http.response.body", "body": b"no"})
+
+
+@pytest.fixture
+def shut_port() -> Iterator[int]:
+    """A server that lets nobody in."""
+    with speaking(shut, LimitedProtocol, keep_alive_s=60) as port:
+        yield port
+
+
+@pytest.mark.parametrize("rest", [[], [b"x"], [b"x"] * 12])
+def test_a_body_that_nobody_reads_must_end_soon_after_its_answer(
+    shut_port: int, rest: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "HEAD_S", 0.5)
+    begun = time.monotonic()
+    with connected(shut_port) as connection:
+        connection.sendall(LINE + b"Content-Length: 1000\r\n\r\n")
+        assert connection.recv(4096).startswith(b"HTTP/1.1 401")
+        with suppress(OSError):
+            for piece in rest:
+                time.sleep(0.1)
+                connection.sendall(piece)
+            assert connection.recv(1) == b""
+    assert 0.3 < time.monotonic() - begun < 5
+
+
+def test_after_a_body_that_ended_in_time_more_may_be_asked(
+    shut_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "HEAD_S", 0.5)
+    with connected(shut_port) as connection:
+        for _ in range(2):
+            connection.sendall(LINE + b"Content-Length: 2\r\n\r\na")
+            assert connection.recv(4096).startswith(b"HTTP/1.1 401")
+            connection.sendall(b"b")
+            time.sleep(0.8)  # between two requests it is uvicorn that waits

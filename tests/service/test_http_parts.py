@@ -83,12 +83,18 @@ def test_any_body_is_read_or_refused_as_the_framework_does(body: bytes, size: in
         "multipart/form-data",
         "multipart/form-data; boundary=YY",
         'multipart/form-data; boundary="XX"; charset=latin-1',
-        "multipart/form-data; charset=no-such; boundary=XX",
+        'multipart/form-data; boundary="XX"; charset=UTF-8',
     ],
 )
-def test_so_is_any_boundary_and_any_charset(kind: str) -> None:
+def test_so_is_any_boundary_and_each_charset_that_is_read(kind: str) -> None:
     body = TEXT.replace(b"colour", "grün".encode()) + FILE + b"\r\n" + END
     assert shown(ours, body, 50, kind) == shown(theirs, body, 50, kind)
+
+
+@pytest.mark.parametrize("charset", ["no-such", "punycode", "idna", "zlib", "unicode_escape"])
+def test_other_charsets_are_refused_before_a_text_is_decoded(charset: str) -> None:
+    kind = f"multipart/form-data; boundary=XX; charset={charset}"
+    assert shown(ours, TEXT + END, 50, kind) == "refused"
 
 
 def test_a_text_that_is_too_long_is_refused_and_a_file_is_not() -> None:
