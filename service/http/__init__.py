@@ -69,6 +69,7 @@ def create_app(
     app.include_router(images.router)
     app.include_router(datasets.router)
     app.include_router(heads.router)
+    app.include_router(heads.jobs)
     app.include_router(keys.router)
     _add_operations(app, metrics)
     add_refusals(app, noting)

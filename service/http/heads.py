@@ -20,6 +20,7 @@ from service.schemas import NextAnswer, Protection, ValidationAnswer
 from service.workflows import heads, learn, next_labels, report, sharing, suspects, validation
 
 router = APIRouter(prefix="/v1", tags=["heads"], route_class=Route)
+jobs = APIRouter(prefix="/v1", tags=["jobs"], route_class=Route)
 
 ZIP = "application/zip"
 
@@ -197,21 +198,21 @@ def show_history(request: Request, who: Reader, head: str) -> Response:
     return answer(heads.history(request.app.state.product, who.workspace, head))
 
 
-@router.get("/jobs", tags=["jobs"], response_model=schemas.JobsAnswer)
+@jobs.get("/jobs", response_model=schemas.JobsAnswer)
 def list_jobs(request: Request, who: Reader) -> Response:
     """Lists the newest jobs."""
     product: Product = request.app.state.product
     return answer({"jobs": [describe_job(j) for j in product.catalog.jobs.all(who.workspace)]})
 
 
-@router.get("/jobs/{job}", tags=["jobs"], response_model=schemas.JobAnswer)
+@jobs.get("/jobs/{job}", response_model=schemas.JobAnswer)
 def show_job(request: Request, who: Reader, job: str) -> Response:
     """Shows one job."""
     product: Product = request.app.state.product
     return answer(describe_job(product.catalog.jobs.get(who.workspace, job)))
 
 
-@router.delete("/jobs/{job}", tags=["jobs"], response_model=schemas.JobAnswer)
+@jobs.delete("/jobs/{job}", response_model=schemas.JobAnswer)
 def cancel_job(request: Request, who: Teacher, job: str) -> Response:
     """Cancels a job: at once where it waits, at its next step where it runs."""
     product: Product = request.app.state.product

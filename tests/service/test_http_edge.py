@@ -142,6 +142,8 @@ def test_head_is_answered_as_get_is(shared_http: Http, path: str) -> None:
 def test_the_document_lists_no_route_twice(shared_http: Http) -> None:
     ways = shared_http.get("/openapi.json").json()["paths"]
     assert not [path for path, methods in ways.items() if "head" in methods]
+    for path, methods in ways.items():
+        assert all(len(said["tags"]) == 1 for said in methods.values()), path
 
 
 @pytest.mark.parametrize("coding", ["gzip", "br", "gzip, identity"])
