@@ -39,7 +39,7 @@ _CALLED: Mapping[Task, Mapping[str, str]] = {
         "mean_absolute_error": "mean absolute error",
     },
 }
-"""Figures that a test split may be unable to give."""
+"""Figures that images may be unable to give."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Facts:
 
 def describe_limits(facts: Facts) -> tuple[str, ...]:
     """Return the limits of a head as sentences, the gravest first."""
-    learnt_from = (_signal, _groups, _size, _usual, _balance, _sets)
+    learnt_from = (_signal, _groups, _size, _unknown, _usual, _balance, _sets)
     describers = (*learnt_from, _baseline, _numbers, _fast, _everywhere)
     return tuple(sentence for describe in describers for sentence in describe(facts))
 
@@ -75,7 +75,7 @@ def describe_unknown(
     found: Mapping[str, Measure],
     images: str = "The images of the test split",
 ) -> Iterator[str]:
-    """Say which figures images that were not learnt from could not give.
+    """Say which figures images could not give.
 
     Args:
         question: what is asked.
@@ -144,6 +144,10 @@ def _size(facts: Facts) -> Iterator[str]:
             f"The smallest class, {label!r}, has {count} images: read the intervals, not the "
             "figures."
         )
+
+
+def _unknown(facts: Facts) -> Iterator[str]:
+    return describe_unknown(facts.question, facts.metrics, "The images it learnt from")
 
 
 def _usual(facts: Facts) -> Iterator[str]:

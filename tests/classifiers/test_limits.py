@@ -58,3 +58,11 @@ def test_each_limit_is_said_when_it_holds_and_only_then(given: dict[str, Any], s
 
 def test_having_learnt_nothing_comes_first() -> None:
     assert limits(signal=False, n_groups=None).startswith("This head learnt nothing")
+
+
+def test_a_figure_that_is_not_there_is_said_to_be_unknown() -> None:
+    numbers = {"question": Question("regression", ()), "leading": "spearman"}
+    known = {"spearman": FINE, "mean_absolute_error": FINE}
+    unknown = "The images it learnt from cannot tell the R²:"
+    assert unknown in limits(**numbers, metrics=known, baseline={})
+    assert "cannot tell" not in limits(**numbers, metrics=known | {"r2": FINE}, baseline={})
