@@ -10,6 +10,7 @@ from features.blobs import Blobs
 from features.keys import EmbeddingSpace
 from features.locks import holding_together
 from features.store import FeatureStore
+from service.catalog.paths import known_workspace
 
 IMAGES, ZOO, INDEX = "images", "zoo", "index"
 WEIGHTS, ENGINES = "weights", "cache/engines"
@@ -25,6 +26,10 @@ class Workspace:
         store_uri: where the records of all workspaces live.
         space: the space that is served.
         note: told every space before its records are opened, so that an erasure finds them all.
+
+    Raises:
+        CatalogUnavailable: the name cannot be a folder's. Requests are refused before; this one is
+            the catalog's.
     """
 
     def __init__(
@@ -36,7 +41,7 @@ class Workspace:
         space: EmbeddingSpace,
         note: Callable[[EmbeddingSpace], None],
     ) -> None:
-        self.name = name
+        self.name = name = known_workspace(name)
         self.space = space
         self._home, self._store_uri, self._note = home, store_uri, note
         self.blobs = Blobs(home / IMAGES / name)

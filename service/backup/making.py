@@ -20,11 +20,19 @@ from features.blobs import Blobs
 from features.conversion import calibrated
 from features.disk import flush, make_folder, reaching, write_new
 from features.storage import local_folder, newest_version
-from service.backup.manifest import CATALOG, MANIFEST, RECORDS, Entry, Manifest, copy_file
+from service.backup.manifest import (
+    CATALOG,
+    MANIFEST,
+    RECORDS,
+    Entry,
+    Manifest,
+    copy_file,
+    stays_inside,
+)
 from service.catalog import Catalog, now
 from service.catalog.database import REVISION
 from service.catalog.urls import sqlite_file, supported
-from service.errors import InvalidRequest
+from service.errors import CatalogUnavailable, InvalidRequest
 from service.settings import Settings
 from service.version import VERSION
 from service.workspace import ENGINES, IMAGES, WEIGHTS, ZOO
@@ -54,7 +62,7 @@ def back_up(settings: Settings, target: Path) -> Made:
 
     Raises:
         InvalidRequest: the target will not do, or the home holds not all of it itself.
-        CatalogUnavailable: the catalog cannot be copied.
+        CatalogUnavailable: the catalog cannot be copied, or names files outside the home.
         StoreDamaged: the records cannot be read.
         StoreUnavailable: the disk refuses.
     """
@@ -138,7 +146,7 @@ class _Making:
         for table in sorted(self._records.glob("*/*/")):
             place = f"{RECORDS}/{table.relative_to(self._records).as_posix()}"
             paths.update(f"{place}/{path}" for path in newest_version(table))
-        return paths | self._backbones(spaces)
+        return _inside(paths | self._backbones(spaces))
 
     def _backbones(self, spaces: set[str]) -> set[str]:
         """What the vectors came from, as far as it cannot be made again."""
@@ -168,6 +176,17 @@ def _unfinished(target: Path) -> Iterator[Path]:
             yield staging
         finally:
             shutil.rmtree(staging, ignore_errors=True)
+
+
+def _inside(paths: set[str]) -> set[str]:
+    """The paths, if none leads out of the home: it would be copied, and from a wrong place."""
+    outside = next((path for path in paths if not stays_inside(path)), None)
+    if outside is not None:
+        raise CatalogUnavailable(
+            f"the catalog names the file '{outside[:100]}', which is not in the home",
+            hint="Somebody changed the catalog by hand: restore a backup that you trust.",
+        )
+    return paths
 
 
 def _refuse_target(settings: Settings, target: Path) -> None:

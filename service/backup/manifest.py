@@ -14,8 +14,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from features.disk import make_folder
+from service.catalog import strange_names
 from service.catalog.database import REVISION
-from service.errors import BackupRejected
+from service.errors import BackupRejected, CatalogUnavailable
 from service.workspace import ENGINES, IMAGES, WEIGHTS, ZOO
 
 FORMAT = 1
@@ -82,7 +83,7 @@ def read_manifest(backup: Path) -> Manifest:
         raise BackupRejected(
             f"{backup / MANIFEST} cannot be read: {error}.", hint="Take another backup."
         ) from error
-    strange = [path for path in files if not _stays_inside(path)]
+    strange = [path for path in files if not stays_inside(path)]
     if strange or CATALOG not in files:
         about = f"names '{strange[0][:100]}'" if strange else "names no catalog"
         raise BackupRejected(f"{backup / MANIFEST} {about}.", hint="Take another backup.")
@@ -99,7 +100,35 @@ def verify(backup: Path) -> Manifest:
     with refusing_damage(backup) as damage:
         for path, entry in manifest.files.items():
             damage.check(path, entry, None)
+    refuse_names(backup, backup / CATALOG)
     return manifest
+
+
+def refuse_names(backup: Path, catalog: Path) -> None:
+    """Refuses a backup whose catalog names what would be read, written or removed elsewhere.
+
+    Args:
+        backup: its folder.
+        catalog: its catalog, compared with the manifest already.
+
+    Raises:
+        BackupRejected: there is such a name, or the catalog cannot be read.
+    """
+    hint = "It was changed by hand, or not made by Penultimate: take another backup."
+    try:
+        found = strange_names(catalog)
+    except CatalogUnavailable as error:
+        raise BackupRejected(f"{backup}: {error.detail}.", hint=hint) from error
+    if found:
+        raise BackupRejected(
+            f"The catalog of {backup} names {found[0]}, and nothing can be called so. "
+            "Nothing was restored.",
+            hint=hint,
+            problems=[
+                {"code": BackupRejected.code, "detail": f"The catalog names {name}."}
+                for name in found
+            ],
+        )
 
 
 class Damage:
@@ -179,7 +208,8 @@ def _refuse_newer(format_number: object, revision: str, release: str) -> None:
         )
 
 
-def _stays_inside(path: str) -> bool:
+def stays_inside(path: str) -> bool:
+    """Whether that is the path of a file which a backup may hold: a plain one below its folder."""
     parts = PurePosixPath(path).parts
     clean = str(PurePosixPath(path)) == path and ".." not in parts and "\0" not in path
     return clean and bool(parts) and parts[0] in TOP

@@ -12,7 +12,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from features.disk import flush, make_folder, reaching
-from service.backup.manifest import TOP, Manifest, read_manifest, refusing_damage
+from service.backup.manifest import (
+    CATALOG,
+    TOP,
+    Manifest,
+    read_manifest,
+    refuse_names,
+    refusing_damage,
+)
 from service.errors import InvalidRequest
 from service.settings import Settings
 
@@ -26,7 +33,7 @@ def restore(settings: Settings, backup: Path) -> Manifest:
     A restore that was interrupted begins again.
 
     Raises:
-        BackupRejected: the backup is damaged, or of a newer release.
+        BackupRejected: the backup is damaged, of a newer release, or names what lies elsewhere.
         InvalidRequest: the home is not empty, does not hold everything itself, or is being
             restored already.
         StoreUnavailable: the disk refuses.
@@ -44,6 +51,7 @@ def restore(settings: Settings, backup: Path) -> Manifest:
                 with refusing_damage(backup) as damage:
                     for path, entry in manifest.files.items():
                         damage.check(path, entry, staging / path)
+                refuse_names(backup, staging / CATALOG)
                 _refuse_others(home, _names(home) - {RESTORING})
             except BaseException:
                 shutil.rmtree(staging, ignore_errors=True)

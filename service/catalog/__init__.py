@@ -15,6 +15,7 @@ from service.catalog.job import FINISHED, Job
 from service.catalog.jobs import Jobs
 from service.catalog.keys import Key, Keys
 from service.catalog.labels import NO_GROUP, Labelled
+from service.catalog.paths import known_workspace, strange_names
 from service.catalog.spaces import Spaces
 from service.catalog.tables import erasures, registry, workspaces
 from service.errors import ErasurePending
@@ -41,6 +42,7 @@ __all__ = [
     "Spaces",
     "Version",
     "now",
+    "strange_names",
 ]
 
 
@@ -86,10 +88,14 @@ class Catalog:
                 connection.execute(insert(workspaces).values(name=name, created=now()))
 
     def workspaces(self) -> list[str]:
-        """Every workspace, by name."""
+        """Every workspace, by name.
+
+        Raises:
+            CatalogUnavailable: no workspace can have the name of one; folders are called so.
+        """
         with self.database.read() as connection:
             query = select(workspaces.c.name).order_by(workspaces.c.name)
-            return list(connection.execute(query).scalars())
+            return [known_workspace(name) for name in connection.execute(query).scalars()]
 
     def begin_erasure(
         self, workspace: str, digest: str, *, stored: bool = True, actor: str = SYSTEM

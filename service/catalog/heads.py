@@ -11,6 +11,7 @@ from service.catalog.database import Database, now
 from service.catalog.entries import ELSEWHERE, HeadEntry, entries
 from service.catalog.tables import heads, registry, training_images, versions
 from service.errors import NotFound
+from service.names import check_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,7 @@ class Heads:
         Returns:
             The version's number.
         """
+        check_name("head", name)  # a job has it out of the catalog
         head_id, last = self._find_or_make(connection, workspace, name)
         version = last + 1
         connection.execute(update(heads).where(heads.c.id == head_id).values(last_version=version))

@@ -10,7 +10,8 @@ from service.cli import show
 from service.cli.files import check_folder
 from service.cli.predictions import write_table
 from service.cli.refusals import tell_errors
-from service.cli.session import AsJson, Key, Server, note, print_json, session
+from service.cli.session import AsJson, Key, Server, print_json, session
+from service.cli.terminal import note, say
 from service.client_errors import PenultimateError
 
 if TYPE_CHECKING:
@@ -221,7 +222,7 @@ def _print_predictions(names: Sequence[str], results: Sequence[Mapping[str, Any]
     if rows:
         show.table(("file", "head", "answer", "probability", "remark"), rows, right=(3,))
     if similar:
-        typer.echo("\nThe most similar images that the heads learnt from:")
+        say("\nThe most similar images that the heads learnt from:")
         columns = ("file", "head", "score", "label", "similar file", "dataset")
         show.table(columns, similar, right=(2,))
 

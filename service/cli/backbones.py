@@ -9,6 +9,7 @@ from service.cli import show
 from service.cli.cards import interval
 from service.cli.learn import watched
 from service.cli.session import AsJson, Key, Server, print_json, session
+from service.cli.terminal import say
 
 METHODS = {
     "nearest_neighbours": "nearest neighbours",
@@ -41,11 +42,11 @@ def look(
     ]
     if rows:
         show.table(("method", "AUC", "balanced accuracy"), rows)
-        typer.echo()
+        say()
     if answer["missing"]:
         missing = show.count(answer["missing"], "image")
-        typer.echo(f"Not looked at: {missing} without a vector in this space.")
-    typer.echo(answer["words"])
+        say(f"Not looked at: {missing} without a vector in this space.")
+    say(answer["words"])
 
 
 def compare(
@@ -73,12 +74,12 @@ def compare(
     rows = job["result"]["backbones"]
     headers = ("backbone", "dim", "images/s", "quick look", "AUC of a head", "difference", "signal")
     show.table(headers, [_row(row) for row in rows], right=(1, 2))
-    typer.echo()
+    say()
     for row in rows:
         if row["error"]:
-            typer.echo(show.printable(f"{row['backbone']}: {row['error']['detail']}"))
-            typer.echo(show.printable(f"  Hint: {row['error']['hint']}"))
-    typer.echo(show.printable(job["result"]["words"]))
+            say(f"{row['backbone']}: {row['error']['detail']}")
+            say(f"  Hint: {row['error']['hint']}")
+    say(job["result"]["words"])
 
 
 def _hints(dataset: str) -> dict[str, str]:

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from service.cli import show
-from service.cli.session import AsJson, note, print_json, quiet_settings, refuse_server
+from service.cli.session import AsJson, print_json, quiet_settings, refuse_server
+from service.cli.terminal import note, say
 
 MIB = 2**20
 
@@ -29,7 +30,7 @@ def backup(
     if as_json:
         print_json({**_said(made.path, len(files), size), "missing": list(made.manifest.missing)})
     else:
-        typer.echo(f"{made.path}: {show.count(len(files), 'file')}, {size / MIB:.1f} MiB")
+        say(f"{made.path}: {show.count(len(files), 'file')}, {size / MIB:.1f} MiB")
     if made.manifest.missing:
         for lost in made.manifest.missing:
             note(f"  - {lost} was lost before")
@@ -65,7 +66,7 @@ def restore(
         )
         return
     what = "is sound" if check else f"restored into {settings.home.absolute()}"
-    typer.echo(f"{path}: {show.count(len(manifest.files), 'file')} of {manifest.made}, {what}")
+    say(f"{path}: {show.count(len(manifest.files), 'file')} of {manifest.made}, {what}")
     for lost in manifest.missing:
         note(f"Note: {lost} was lost before the backup was made.")
 

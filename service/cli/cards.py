@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-import typer
-
 from service.cli import show
+from service.cli.terminal import say
 
 METRICS = {
     "auc": "AUC",
@@ -32,8 +31,8 @@ _WHAT = {
 
 def print_card(card: Mapping[str, Any]) -> None:
     """Prints what a version of a head says of itself."""
-    typer.echo(show.printable(_headline(card)))
-    typer.echo()
+    say(_headline(card))
+    say()
     _print_learnt(card)
     plain = f"{'ridge' if card['task'] == 'regression' else 'logistic'} regression"
     for how, own, baseline in (
@@ -50,23 +49,23 @@ def print_card(card: Mapping[str, Any]) -> None:
             if name in own
         ]
         if rows:
-            typer.echo(f"\n{how}")
+            say(f"\n{how}")
             show.table(("", "this head", plain), rows)
     if not card["signal"]:
-        typer.echo("\nIt has learnt nothing that chance would not explain: do not rely on it.")
-    typer.echo(f"\np = {card['p_value']:.2g} by {card['permutations']} permutations of the labels.")
+        say("\nIt has learnt nothing that chance would not explain: do not rely on it.")
+    say(f"\np = {card['p_value']:.2g} by {card['permutations']} permutations of the labels.")
     _print_growth(card["growth"])
     for title, lines in (("Limits", card["limits"]), ("Warnings", card["warnings"])):
         if lines:
-            typer.echo(f"\n{title}:")
+            say(f"\n{title}:")
             for line in lines:
-                typer.echo(f"  - {show.printable(line)}")
+                say(f"  - {line}")
 
 
 def _print_learnt(card: Mapping[str, Any]) -> None:
     counts, aucs, values = card["class_counts"], card["label_auc"], card["values"]
     if values is not None:
-        typer.echo(
+        say(
             f"Numbers: mean {values['mean']:.4g}, deviation {values['deviation']:.4g}, "
             f"9 of 10 between {values['low']:.4g} and {values['high']:.4g}."
         )
@@ -80,7 +79,7 @@ def _print_learnt(card: Mapping[str, Any]) -> None:
 def _print_growth(growth: Mapping[str, Any] | None) -> None:
     if growth is None:
         return
-    typer.echo(f"\nMore images: {growth['sentence']}")
+    say(f"\nMore images: {growth['sentence']}")
     if growth["fitted"]:
         today = growth["measured"][-1]["images"]
         rows = [(str(point["images"]), interval(point)) for point in growth["measured"]]
@@ -88,7 +87,7 @@ def _print_growth(growth: Mapping[str, Any] | None) -> None:
         rows += [(str(point["images"]), f"{interval(point)}, expected") for point in ahead]
         show.table(("images", METRICS[growth["metric"]]), rows)
     if growth["backtest"]:
-        typer.echo(
+        say(
             "Back-test: curves fitted on halves of these images foretold today's figure within "
             f"0.03 in {growth['backtest']['close']} of {growth['backtest']['halves']} draws."
         )

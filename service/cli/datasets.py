@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from service.cli import show
-from service.cli.session import AsJson, Key, Server, note, origin_of, place_of, print_json, session
+from service.cli.session import AsJson, Key, Server, origin_of, place_of, print_json, session
+from service.cli.terminal import note, printable, say
 
 app = typer.Typer(no_args_is_help=True, help="List, show and delete datasets.")
 
@@ -60,21 +61,21 @@ def show_dataset(
         return
     bare, groups = answer["unlabelled"], answer["groups"]
     unlabelled = f", {bare} without a label" if bare else ""
-    typer.echo(f"{dataset}: {show.count(answer['images'], 'image')}{unlabelled}\n")
+    say(f"{dataset}: {show.count(answer['images'], 'image')}{unlabelled}\n")
     show.table(
         ("label", "images"), [(name, str(n)) for name, n in answer["labels"].items()], right=(1,)
     )
     if groups:
         largest = sorted(groups.items(), key=lambda item: (-item[1], item[0]))
-        typer.echo(f"\n{show.count(len(groups), 'group')}")
+        say(f"\n{show.count(len(groups), 'group')}")
         rows = [(name, str(n)) for name, n in largest[:GROUPS_SHOWN]]
         show.table(("group", "images"), rows, right=(1,))
         if len(groups) > GROUPS_SHOWN:
-            typer.echo(f"… and {len(groups) - GROUPS_SHOWN} more; --json has all.")
+            say(f"… and {len(groups) - GROUPS_SHOWN} more; --json has all.")
     if answer["problems"]:
-        typer.echo("\nProblems:")
+        say("\nProblems:")
         for problem in answer["problems"]:
-            typer.echo(show.printable(f"  - {problem['severity']}: {problem['detail']}"))
+            say(f"  - {problem['severity']}: {problem['detail']}")
 
 
 @app.command()
@@ -96,11 +97,11 @@ def delete(
         print_json(answer)
     else:
         erased = show.count(answer["images_removed"], "image")
-        typer.echo(f"Deleted dataset '{dataset}', and erased {erased} that no other one holds.")
+        say(f"Deleted dataset '{dataset}', and erased {erased} that no other one holds.")
 
 
 def _confirm(dataset: str, images: int) -> None:
     if not sys.stdin.isatty():
         raise typer.BadParameter("nobody can be asked here: say --yes", param_hint="--yes")
     question = f"Delete dataset '{dataset}' with {show.count(images, 'image')}? It is for good."
-    typer.confirm(question, abort=True, err=True)
+    typer.confirm(printable(question), abort=True, err=True)

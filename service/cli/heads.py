@@ -8,7 +8,8 @@ import typer
 from service.cli import show
 from service.cli.files import check_folder, write_whole
 from service.cli.references import Head, named_version, read_reference, version_of
-from service.cli.session import AsJson, Key, Server, note, origin_of, place_of, print_json, session
+from service.cli.session import AsJson, Key, Server, origin_of, place_of, print_json, session
+from service.cli.terminal import note, say
 from service.client_errors import PenultimateError
 
 app = typer.Typer(no_args_is_help=True, help="List, show, promote, pass on and delete heads.")
@@ -86,7 +87,7 @@ def show_head(
             for v in answer["versions"]
         ]
         show.table(("version", "aliases", "dataset", "created", "space"), rows, right=(0,))
-        typer.echo()
+        say()
     print_card(card)
 
 
@@ -117,7 +118,7 @@ def promote(
     if as_json:
         print_json(answer)
     else:
-        typer.echo(f"{name}@{alias} is now version {version}.")
+        say(f"{name}@{alias} is now version {version}.")
 
 
 @app.command()
@@ -141,7 +142,7 @@ def delete(
         print_json(answer)
     else:
         # By its number: an alias is another version's now, or none's.
-        typer.echo(f"Deleted {name if version is None else f'{name}@{version}'}.")
+        say(f"Deleted {name if version is None else f'{name}@{version}'}.")
 
 
 @app.command()
@@ -160,7 +161,7 @@ def protect(
     if as_json:
         print_json(answer)
     else:
-        typer.echo(f"{head} is {'protected' if answer['protected'] else 'not protected'} now.")
+        say(f"{head} is {'protected' if answer['protected'] else 'not protected'} now.")
 
 
 def suspects(
@@ -234,7 +235,7 @@ def report(
         page = client.report(name, version, pictures=pictures)
     place = out or Path(f"report-{name}-{version}.html")
     write_whole(place, page.encode())
-    typer.echo(str(place.absolute()))
+    say(str(place.absolute()))
 
 
 def erase(
@@ -265,9 +266,9 @@ def erase(
     if as_json:
         print_json(answer)
         return
-    typer.echo(f"Erased {digest}, out of {show.count(answer['datasets'], 'dataset')}.")
+    say(f"Erased {digest}, out of {show.count(answer['datasets'], 'dataset')}.")
     trained = [f"{h['head']}@{h['version']}" for h in answer["heads"]]
     if trained:
-        typer.echo(f"Heads that learnt from it, and should learn anew: {', '.join(trained)}")
+        say(f"Heads that learnt from it, and should learn anew: {', '.join(trained)}")
     if file.is_file():
         note(f"'{file}' itself is left: delete it, or its folder brings the image back.")

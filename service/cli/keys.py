@@ -13,11 +13,11 @@ from service.cli.session import (
     Key,
     Origin,
     Server,
-    note,
     origin_of,
     print_json,
     quiet_settings,
 )
+from service.cli.terminal import note, say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,7 +88,7 @@ def create(
     until = f", until {made['expires']}" if made["expires"] else ""
     note(f"Key '{made['name']}' ({made['id']}): {made['role']} in {made['workspace']}{until}.")
     note("It is shown this once; only its hash is kept. Every request to a server needs a key now.")
-    typer.echo(made["key"])
+    say(made["key"])
 
 
 @app.command("list")
@@ -144,7 +144,7 @@ def revoke(
     if as_json:
         print_json(answer)
     else:
-        typer.echo(f"Key '{answer['name']}' opens nothing any more.")
+        say(f"Key '{answer['name']}' opens nothing any more.")
 
 
 def audit(
@@ -202,9 +202,9 @@ def _verify(origin: Origin, *, as_json: bool) -> None:
         for line in found["breaks"]:
             note(line)
     else:
-        typer.echo(f"{show.count(found['lines'], 'line')}, the chain is whole.")
+        say(f"{show.count(found['lines'], 'line')}, the chain is whole.")
         if found["seal"]:
-            typer.echo(f"Seal of the newest: {found['seal']}")
+            say(f"Seal of the newest: {found['seal']}")
     if found["breaks"]:
         raise typer.Exit(1)
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from service.cli import show
-from service.cli.session import AsJson, Key, Server, note, print_json, session
+from service.cli.session import AsJson, Key, Server, print_json, session
+from service.cli.terminal import note, say
 from service.client_errors import FolderUnusable, JobFailed, StillRunning
 
 if TYPE_CHECKING:
@@ -232,7 +233,7 @@ def _ingest(client: "Client", dataset: str, found: "Folder", *, relabel: bool) -
     most = sorted(reasons.items(), key=lambda item: -len(item[1]))
     for reason, names in most[:REASONS_SHOWN]:
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        note(show.printable(f"  - {names[0]}{more}: {reason}"))
+        note(f"  - {names[0]}{more}: {reason}")
     if len(most) > REASONS_SHOWN:
         note(f"  … and {len(most) - REASONS_SHOWN} more reasons; --json has all.")
     return answer
@@ -280,13 +281,11 @@ def _cancel(client: "Client", job_id: str) -> None:
 
 
 def _say_next(head: str, version: int, champion: int | None) -> None:
-    typer.echo()
+    say()
     if champion == version:
-        typer.echo(f"Version {version} is the champion: it answers as '{head}'. Ask it:")
-        typer.echo(f"  penultimate predict PICTURE --heads {head}")
+        say(f"Version {version} is the champion: it answers as '{head}'. Ask it:")
+        say(f"  penultimate predict PICTURE --heads {head}")
         return
-    typer.echo(
-        f"Version {champion} stays the champion; version {version} answers as '{head}@{version}'."
-    )
-    typer.echo(f"  penultimate predict PICTURE --heads {head},{head}@{version}")
-    typer.echo(f"  penultimate heads promote {head}@{version}")
+    say(f"Version {champion} stays the champion; version {version} answers as '{head}@{version}'.")
+    say(f"  penultimate predict PICTURE --heads {head},{head}@{version}")
+    say(f"  penultimate heads promote {head}@{version}")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from service.cli import show
-from service.cli.session import note
+from service.cli.terminal import note
 
 
 def print_next(answer: Mapping[str, Any]) -> None:

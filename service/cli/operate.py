@@ -13,13 +13,13 @@ from service.cli.session import (
     AsJson,
     Key,
     Server,
-    note,
     origin_of,
     print_json,
     quiet_settings,
     refuse_server,
     session,
 )
+from service.cli.terminal import note, say
 
 if TYPE_CHECKING:
     from service.settings import Settings
@@ -85,7 +85,8 @@ def demo(
     from service.settings import Settings
 
     home = Settings().home.absolute()
-    note(ABOUT)
+    for line in ABOUT.splitlines():
+        note(line)
     with session(context, server, key, as_json=as_json) as client, show.bar("Drawing") as update:
         shown = run(client, home / "demo", again=again, on_progress=update, wait=waited)
         url = client.url
@@ -100,7 +101,8 @@ def demo(
         keyed = bool(origin.key)
     else:
         url, keyed = "http://127.0.0.1:3000", needs_key(quiet_settings())
-    typer.echo(f"\nOnce `penultimate serve` runs:\n  {curl(str(shown.sample), url, keyed=keyed)}")
+    say("\nOnce `penultimate serve` runs:")
+    say(f"  {curl(str(shown.sample), url, keyed=keyed)}")
 
 
 def doctor(
@@ -121,9 +123,9 @@ def doctor(
         found.append(finding)
         if not as_json:
             state = "ok    " if finding.sound else "FAILED"
-            typer.echo(f"{state}  {finding.about}: {show.printable(finding.detail)}")
+            say(f"{state}  {finding.about}: {finding.detail}")
             if finding.hint:
-                typer.echo(f"        {show.printable(finding.hint)}")
+                say(f"        {finding.hint}")
     sound = all(f.sound for f in found)
     if as_json:
         print_json({"sound": sound, "findings": [asdict(f) for f in found]})

@@ -5,8 +5,8 @@ from typing import Any
 
 import typer
 
-from service.cli import show
-from service.cli.session import note, note_hint
+from service.cli.session import note_hint
+from service.cli.terminal import note
 
 
 def tell_errors(names: Sequence[str], results: Sequence[Mapping[str, Any]]) -> None:
@@ -21,7 +21,7 @@ def tell_errors(names: Sequence[str], results: Sequence[Mapping[str, Any]]) -> N
                 lines.append((p["head"], p["error"]))
         for what, error in lines:
             detail = error["detail"]
-            line = show.printable(detail if detail.startswith(what) else f"{what}: {detail}")
+            line = detail if detail.startswith(what) else f"{what}: {detail}"
             if line not in said:
                 note(line)
             said.add(line)

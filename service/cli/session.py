@@ -13,6 +13,7 @@ import orjson
 import typer
 from typer.core import TyperGroup
 
+from service.cli.terminal import note, printable
 from service.client_errors import PenultimateError
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class Guarded(TyperGroup):
         except Exception as error:
             refusal = as_refusal(error)
             if refusal is None:
+                _clean_usage(error)
                 raise
             origin = ctx.find_root().obj
             if not isinstance(origin, Origin):
@@ -91,6 +93,13 @@ class Guarded(TyperGroup):
                 print_json(refusal.answer)
             tell(refusal, origin.hints)
             raise typer.Exit(1) from None
+
+
+def _clean_usage(error: Exception) -> None:
+    """What was written wrongly is quoted: of `*`, that is the name of a file."""
+    said = getattr(error, "message", None)
+    if hasattr(error, "format_message") and isinstance(said, str):
+        error.message = "\n".join(map(printable, said.split("\n")))  # type: ignore[attr-defined]
 
 
 @contextmanager
@@ -191,11 +200,6 @@ def print_json(answer: Mapping[str, Any]) -> None:
     except TypeError:  # a file's name that is no text
         raw = json.dumps(answer, indent=2).encode() + b"\n"
     typer.echo(raw, nl=False)  # as bytes: of a large answer, text would be three more copies
-
-
-def note(text: str) -> None:
-    """A line for a person, on standard error."""
-    typer.echo(text, err=True)
 
 
 def tell(error: PenultimateError, hints: Mapping[str, str]) -> None:

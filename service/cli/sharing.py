@@ -7,7 +7,8 @@ import typer
 
 from service.cli.files import check_folder, write_whole
 from service.cli.references import Head, version_of
-from service.cli.session import AsJson, Key, Server, note, print_json, session
+from service.cli.session import AsJson, Key, Server, print_json, session
+from service.cli.terminal import note, say
 
 
 def export_head(
@@ -29,7 +30,7 @@ def export_head(
         packed = client.export_head(name, version)
     place = out or Path(f"{name}-{version}.head.zip")
     write_whole(place, packed)
-    typer.echo(str(place.absolute()))
+    say(str(place.absolute()))
     note("It holds what the head learnt, its card, and for each image it learnt from the label and")
     note("the score, without a name: no image, file name, digest or group.")
 
@@ -54,6 +55,6 @@ def import_head(
 
     print_card(card)
     this = f"{head}@{card['version']}"
-    typer.echo(f"\nEverything above was said where it was learnt. It is {this} here.")
+    say(f"\nEverything above was said where it was learnt. It is {this} here.")
     if champion != card["version"]:
         note(f"{head}@{champion} still answers; `penultimate heads promote {this}` changes that.")

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import typer
 
-from service.cli.session import note
+from service.cli.terminal import note, printable
 
 GAP = "  "
 
@@ -24,11 +24,12 @@ def table(
         rows: as many cells as there are headers.
         right: numbers of the columns that hold numbers.
     """
+    headers = [printable(header) for header in headers]
     clean = [[printable(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
         _rich_table(headers, clean, right)
         return
-    lines = [list(headers), *clean]
+    lines = [headers, *clean]
     widths = [max(len(line[i]) for line in lines) for i in range(len(headers))]
     for line in lines:
         cells = [
@@ -36,11 +37,6 @@ def table(
             for i, (cell, width) in enumerate(zip(line, widths, strict=True))
         ]
         typer.echo(GAP.join(cells).rstrip())
-
-
-def printable(text: str) -> str:
-    """Text that cannot move the cursor: a file name may hold anything."""
-    return "".join(c if c.isprintable() else "�" for c in text)
 
 
 def count(number: int, what: str) -> str:
@@ -69,10 +65,10 @@ def bar(what: str) -> Iterator[Callable[[float, float, str], None]]:
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(what, total=None)
+        task = progress.add_task(printable(what), total=None)
 
         def update(done: float, total: float, what: str) -> None:
-            progress.update(task, completed=done, total=total, description=what)
+            progress.update(task, completed=done, total=total, description=printable(what))
 
         yield update
 
@@ -80,7 +76,7 @@ def bar(what: str) -> Iterator[Callable[[float, float, str], None]]:
 def notes(lines: Sequence[str]) -> None:
     """Prints notes on standard error."""
     for line in lines:
-        note(f"Note: {printable(line)}")
+        note(f"Note: {line}")
 
 
 def _rich_table(

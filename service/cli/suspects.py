@@ -3,10 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-import typer
-
 from service.cli import show
-from service.cli.session import note
+from service.cli.terminal import note, say
 
 
 def print_suspects(answer: Mapping[str, Any]) -> None:
@@ -22,7 +20,7 @@ def print_suspects(answer: Mapping[str, Any]) -> None:
     if answer["duplicates"] is None:
         note("Duplicates were not looked for: the head's space is not served here.")
     elif answer["duplicates"]:
-        typer.echo()
+        say()
         _print_duplicates(answer["duplicates"])
     else:
         note("No two training images are nearly the same.")

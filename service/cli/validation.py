@@ -8,6 +8,7 @@ import typer
 from service.cli import show
 from service.cli.references import Head, version_of
 from service.cli.session import AsJson, Key, Server, print_json, session
+from service.cli.terminal import say
 
 MOST_CLASSES = 8
 """Up to which a table of who was taken for what fits on a screen."""
@@ -50,14 +51,14 @@ def print_validation(answer: Mapping[str, Any]) -> None:
     from service.cli.cards import METRICS, interval
 
     groups = f" in {show.count(answer['groups'], 'group')}" if answer["groups"] else ""
-    typer.echo(
+    say(
         f"{answer['head']}@{answer['version']} on {show.count(answer['images'], 'image')}{groups} "
         f"of dataset '{answer['dataset']}' that it never saw"
     )
     for reason, said in LEFT_OUT.items():
         if answer["left_out"][reason]:
-            typer.echo(f"  left out: {answer['left_out'][reason]} {said}")
-    typer.echo(f"\n{answer['words']}\n")
+            say(f"  left out: {answer['left_out'][reason]} {said}")
+    say(f"\n{answer['words']}\n")
     rows = [
         (title, interval(answer["metrics"][name]), interval(answer["stated"].get(name)))
         for name, title in METRICS.items()
@@ -70,16 +71,16 @@ def print_validation(answer: Mapping[str, Any]) -> None:
     show.table(("", "here", "where it learnt"), rows)
     _print_confusion(answer)
     if answer["limits"]:
-        typer.echo("\nLimits:")
+        say("\nLimits:")
         for line in answer["limits"]:
-            typer.echo(f"  - {show.printable(line)}")
+            say(f"  - {line}")
 
 
 def _print_confusion(answer: Mapping[str, Any]) -> None:
     names = list(answer["class_counts"])
     if not 0 < len(answer["confusion"]) <= MOST_CLASSES:
         return
-    typer.echo()
+    say()
     rows = [(name, *map(str, row)) for name, row in zip(names, answer["confusion"], strict=True)]
     headers = ("labelled", *(f"said {name}" for name in names))
     show.table(headers, rows, right=range(1, len(headers)))

@@ -20,9 +20,11 @@ def export_head(
 
     Raises:
         NotFound: there is no such head or version.
+        InvalidRequest: the catalog has it, but no file could be called so.
         RequestTooLarge: it is larger than anybody would take in.
     """
     found = find_version(product, workspace, name, version)
+    check_name("head", name)  # the file is called so, and the catalog may be anybody's
     head = product.workspaces[workspace].zoo.load(found.artefact)
     packed = pack(head, _space(product, workspace, found.space_id))
     details = {"version": version, "artefact": found.artefact}

@@ -4,6 +4,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
+import pytest
 from cli_runner import Run
 from live_server import picture
 from typer.testing import Result
@@ -82,3 +83,67 @@ def test_no_text_becomes_a_formula_and_numbers_stay_numbers(tmp_path: Path) -> N
     assert (rows[0]["answer"], rows[0]["set"], rows[0]["p(=1+1)"]) == ("'=1+1", "'@x", "1.0")
     assert rows[0]["file"] == "'-image,\n.png"
     assert rows[1]["answer"] == "-4.5"
+
+
+EVIL = "=cmd|' /C calc'!A0"
+
+
+def test_no_cell_of_a_server_or_a_file_becomes_a_formula(tmp_path: Path) -> None:
+    refused = {"code": EVIL, "detail": f"one\n{EVIL}"}
+    gone = {"head": EVIL, "version": EVIL, "error": refused}
+    odd = said(head=EVIL, version=EVIL, probabilities={EVIL: EVIL}, usualness=EVIL, low=EVIL)
+    image = {"filename": "x", "digest": EVIL, "cached": False}
+    broken = result(image=image, error=refused)
+    file = tmp_path / "evil.csv"
+    write_table(file, [EVIL, EVIL], [result(odd, gone, image=image), broken])
+    for row in table(file):
+        cells = [cell for cell in row.values() if EVIL in cell]
+        assert cells
+        assert all(f"'{EVIL}" in cell for cell in cells), cells
+        assert sum(cell.count(EVIL) for cell in cells) == sum(c.count(f"'{EVIL}") for c in cells)
+        assert row["file"] == row["digest"] == f"'{EVIL}"
+        assert not any(cell.startswith("=") for cell in row.values())
+
+
+@pytest.mark.parametrize(
+    ("label", "written"),
+    [
+        *((f"a{between}=1+1", f"a{between}'=1+1") for between in (";", "\t", "\r", "\n", "\r\n")),
+        ("=1;+1+1;@x;a", "'=1;'+1+1;'@x;a"),
+        ('a;"=1+1"', 'a;\'"=1+1"'),
+        ("a; -x", "a;' -x"),
+        ("a;\uff1d1+1", "a;'\uff1d1+1"),
+        ("\tx", "'\tx"),
+        ("-x", "'-x"),
+        ("--", "'--"),
+    ],
+)
+def test_no_part_of_a_cell_becomes_a_formula_where_a_list_is_parted_by_it(
+    tmp_path: Path, label: str, written: str
+) -> None:
+    """Where a comma is in numbers, Excel parts a table at semicolons."""
+    file = tmp_path / "parted.csv"
+    write_table(file, ["x"], [result(said(label=label, set=[label]))])
+    (row,) = table(file)
+    assert (row["answer"], row["set"]) == (written, written)
+
+
+@pytest.mark.parametrize(
+    "label",
+    ["-", "+", "a;b", "a;-", "a;-1.5", "-1.5;+2e3", "a-b", "a=b;c=d", "x@y", "1;2", "ä|b", " ", ""],
+)
+def test_ordinary_labels_stay_as_they_are(tmp_path: Path, label: str) -> None:
+    file = tmp_path / "plain.csv"
+    write_table(file, [label], [result(said(label=label, set=[label]))])
+    (row,) = table(file)
+    assert (row["file"], row["answer"], row["set"]) == (label, label, label)
+
+
+def test_numbers_are_written_as_numbers(tmp_path: Path) -> None:
+    file = tmp_path / "numbers.csv"
+    answer = said(
+        label="-4.5", probabilities={"a": 1e-7}, set=[], low=-30.5, high=-1, usualness=-0.5
+    )
+    write_table(file, ["x"], [result(answer)])
+    line = file.read_text("utf-8-sig").splitlines()[1]
+    assert line.endswith(',1,"-4.5","",True,False,-0.5,1e-07,-30.5,-1,""')

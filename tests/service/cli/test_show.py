@@ -6,6 +6,7 @@ import pytest
 
 from service.cli import show
 from service.cli.session import print_json
+from service.cli.terminal import printable
 
 
 @pytest.mark.parametrize(
@@ -25,7 +26,7 @@ def test_no_probability_is_said_to_be_certain(value: float, said: str) -> None:
 
 
 def test_a_file_name_cannot_move_the_cursor() -> None:
-    assert show.printable("a\x1b[2Jb\nc") == "a�[2Jb�c"
+    assert printable("a\x1b[2Jb\nc") == "a�[2Jb�c"
 
 
 @pytest.mark.parametrize("name", ["ä.png", "\udcff.png"])
