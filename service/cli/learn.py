@@ -221,6 +221,7 @@ def _ingest(client: "Client", dataset: str, found: "Folder", *, relabel: bool) -
             relabel=relabel,
             on_progress=lambda done, total: update(done, total, "Looking at images"),
         )
+    del answer["notes"]  # told already, and no part of the HTTP answer
     rejected = answer["rejected"]
     added = show.count(answer["added"], "image")
     note(
