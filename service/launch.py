@@ -103,10 +103,13 @@ def become_server(settings: Settings, listen_at: str, port: int, workers: int) -
     (settings.home / "run" / "bentoml").mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
     sys.stderr.flush()
-    args = command(settings, listen_at, port)
+    args, own = command(settings, listen_at, port), environment(settings, workers)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # Python's own only makes a note of it, which would be lost with this program.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     # Until the interpreter is up again: a Ctrl-C meanwhile waits.
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    os.execve(args[0], args, environment(settings, workers))  # noqa: S606 - our own arguments, no shell
+    os.execve(args[0], args, own)  # noqa: S606 - our own arguments, no shell
 
 
 def _address_of(host: str) -> str:
