@@ -145,7 +145,7 @@ def _tried(
         trial.evaluation = _try(product, workspace, labels, trial, seed, tell)
     except TrainingCancelled:
         raise
-    except (FeatureError, ClassifierError) as error:
+    except (FeatureError, ClassifierError, InvalidRequest) as error:
         trial.row["error"] = problem(error)
     trial.row["seconds"] = round(perf_counter() - start, 1)
     return trial
@@ -195,6 +195,7 @@ def _try(
 def _opened(product: Product, backbone: str) -> AbstractContextManager[Embedder]:
     if backbone == product.settings.backbone:
         return nullcontext(product.embedder)
+    _check_here(product, [backbone])  # a restored catalog may have jobs that no request brought
     return product.open_backbone(backbone)
 
 

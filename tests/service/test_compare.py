@@ -310,6 +310,16 @@ def test_weights_that_would_have_to_be_fetched_are_not(http: Http) -> None:
     http.delete(answer.headers["location"])
 
 
+def test_nor_are_they_for_a_job_that_no_request_brought(http: Http) -> None:
+    """As one in a catalog that came from elsewhere."""
+    asked = {"dataset": "colour", "backbones": ["timm/resnet10t.c3_in1k"], "options": {}}
+    http.product.catalog.jobs.submit(W, "compare", asked, None)
+    present, away = rows_of(http.work()[-1])
+    assert present["error"] is None
+    assert away["error"]["code"] == "invalid_request"
+    assert "not on the server" in away["error"]["detail"]
+
+
 def test_the_same_key_is_the_same_job(http: Http) -> None:
     asked: dict[str, Any] = {
         "json": {"backbones": ["blind"]},
