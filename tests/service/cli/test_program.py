@@ -292,12 +292,16 @@ def test_interrupting_a_server_that_starts_prints_no_trace(
         text=True,
         start_new_session=True,
     )
-    assert process.stderr is not None
-    while "keys" not in process.stderr.readline():
-        assert process.poll() is None
-    time.sleep(after_s)
-    os.killpg(process.pid, signal.SIGINT)
-    said = process.communicate(timeout=60)[1]
+    try:
+        assert process.stderr is not None
+        while "keys" not in process.stderr.readline():
+            assert process.poll() is None
+        time.sleep(after_s)
+        os.killpg(process.pid, signal.SIGINT)
+        said = process.communicate(timeout=60)[1]
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
     assert process.returncode in (0, 130, -signal.SIGINT)
     assert "Traceback" not in said
