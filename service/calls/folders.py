@@ -110,9 +110,9 @@ def ingest_flows(dataset: str, entries: Sequence[Entry]) -> Iterator[Flow]:
     return (_ingest(dataset, entries[part]) for part in parts)
 
 
-def folder_flow(dataset: str, folder: Folder, on_progress: Progress | None = None) -> Flow:
+def folder_flow(dataset: str, folder: Folder) -> Flow:
     """Adds a folder, one request after the other; answers as `ingest` does, added up."""
-    tally = Tally(dataset, folder, on_progress)
+    tally = Tally(dataset, folder)
     for flow in ingest_flows(dataset, folder.entries):
         tally.add((yield from flow))
     return tally.answer
