@@ -2,7 +2,15 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from service.errors import InvalidRequest
 from service.names import check_name
@@ -33,9 +41,18 @@ Whole = Annotated[int, BeforeValidator(_no_truth)]
 
 
 class Asked(BaseModel):
-    """A body that takes no field which it does not know."""
+    """A body that takes no field which it does not know. A null stands for a field left out."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_nulls_out(cls, said: object) -> object:
+        if not isinstance(said, dict):
+            return said
+        fields = cls.model_fields
+        optional = {name for name, field in fields.items() if not field.is_required()}
+        return {name: x for name, x in said.items() if x is not None or name not in optional}
 
 
 class PredictDigests(Asked):

@@ -35,6 +35,19 @@ def test_a_misspelt_field_is_refused_and_not_passed_over(model: type[BaseModel])
         model.model_validate({**SMALLEST[model], "evidense": 3})
 
 
+@pytest.mark.parametrize("model", SMALLEST, ids=lambda m: m.__name__)
+def test_a_null_stands_for_a_field_left_out(model: type[BaseModel]) -> None:
+    optional = [name for name, field in model.model_fields.items() if not field.is_required()]
+    plain = model.model_validate(SMALLEST[model])
+    left_out = {name: None for name in optional if name not in SMALLEST[model]}
+    assert model.model_validate({**SMALLEST[model], **left_out}) == plain
+
+
+def test_a_null_is_refused_where_something_has_to_be_said() -> None:
+    with pytest.raises(ValidationError):
+        schemas.LearnRequest.model_validate({"name": None, "dataset": "d"})
+
+
 def test_defaults_are_those_of_the_contract() -> None:
     assert schemas.SearchQuery(digest=DIGEST).k == 10
     asked = schemas.LearnRequest(name="h", dataset="d")
