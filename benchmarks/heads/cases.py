@@ -84,6 +84,18 @@ class ImageSet:
     groups: NDArray[np.str_]
 
 
+def cases_in(folder: Path) -> list[Case]:
+    """Return the questions that can be asked of the image sets in a folder; ends without any."""
+    found = [case for case in CASES if (folder / f"{case.image_set}.npz").exists()]
+    if not found:
+        names = ", ".join(dict.fromkeys(case.image_set for case in CASES))
+        raise SystemExit(
+            f"No image set to draw from. In {folder} one of them is needed, as vectors.py writes "
+            f"it: {names}."
+        )
+    return found
+
+
 def load(folder: Path, image_set: str) -> ImageSet:
     """Read `<image_set>.npz`; images without a group are each their own group."""
     with np.load(folder / f"{image_set}.npz") as file:
@@ -112,8 +124,8 @@ def draw(images: ImageSet, case: Case, per_class: int, seed: int) -> Draw:
 
 
 def all_draws(folder: Path, draws: int) -> Iterator[tuple[Case, int, int, Draw]]:
-    """Every case at every size, `draws` times."""
-    for case in CASES:
+    """Every case of which there are images at every size, `draws` times."""
+    for case in cases_in(folder):
         images = load(folder, case.image_set)
         for per_class in IMAGES_PER_CLASS:
             for seed in range(draws):

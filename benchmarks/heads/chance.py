@@ -17,7 +17,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from cases import CASES, Case, ImageSet, load
+from cases import Case, ImageSet, cases_in, load
 from learning_curve import Drawn, draw
 from numpy.typing import NDArray
 from ours import layout
@@ -98,12 +98,13 @@ def main() -> None:
     given = parser.parse_args()
     print("| images of | images | figure | dealt to | runs | mean | intervals that hold chance |")
     print("|---|--:|---|---|--:|--:|--:|")
-    for image_set in dict.fromkeys(case.image_set for case in CASES):
-        case = next(case for case in CASES if case.image_set == image_set)
-        if (given.vectors / f"{image_set}.npz").exists():
-            images = load(given.vectors, image_set)
-            for n in given.sizes:
-                rows(images, case, n, given.runs, given.report)
+    first: dict[str, Case] = {}
+    for case in cases_in(given.vectors):
+        first.setdefault(case.image_set, case)
+    for image_set, case in first.items():
+        images = load(given.vectors, image_set)
+        for n in given.sizes:
+            rows(images, case, n, given.runs, given.report)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What the doubt that every probability keeps is worth: log loss and calibration error, held out.
 
-`PYTHONPATH=. python benchmarks/heads/doubt.py --features VECTORS [--draws 3]`: VECTORS as of
+`PYTHONPATH=. python benchmarks/heads/doubt.py --vectors VECTORS [--draws 3]`: VECTORS as of
 `vectors.py`. Each head is asked about the half of the groups that it has not seen; beside its
 answers stand the same without their share of an even guess.
 """
@@ -36,11 +36,11 @@ def measure(d: Draw, seed: int) -> list[float]:
 def main() -> None:
     """Print a table: a row for each set and size."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--features", type=Path, required=True)
+    parser.add_argument("--vectors", type=Path, required=True)
     parser.add_argument("--draws", type=int, default=3)
     given = parser.parse_args()
     found: dict[tuple[str, int], list[list[float]]] = defaultdict(list)
-    for case, per_class, seed, d in all_draws(given.features, given.draws):
+    for case, per_class, seed, d in all_draws(given.vectors, given.draws):
         found[case.image_set, per_class].append(measure(d, seed))
     print("| set | of a class | log loss | with doubt | calibration error | with doubt |")
     print("|---|--:|--:|--:|--:|--:|")

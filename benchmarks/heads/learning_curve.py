@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from cases import CASES, Case, ImageSet, load
+from cases import Case, ImageSet, cases_in, load
 from numpy.typing import NDArray
 from ours import layout
 from sklearn.model_selection import StratifiedGroupKFold
@@ -146,14 +146,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[100, 200, 400])
     parser.add_argument("--draws", type=int, default=2)
     given = parser.parse_args()
-    cases = [case for case in CASES if (given.vectors / f"{case.image_set}.npz").exists()]
-    if not cases:
-        names = ", ".join(dict.fromkeys(case.image_set for case in CASES))
-        parser.exit(
-            1,
-            f"No image set to draw from. In {given.vectors} one of them is needed, as "
-            f"vectors.py writes it: {names}.\n",
-        )
+    cases = cases_in(given.vectors)
     lines, everything, said = [], [], []
     for n in given.sizes:
         found = [one for c in cases for one in back_tests(given.vectors, c, n, given.draws)]

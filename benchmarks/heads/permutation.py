@@ -14,7 +14,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from cases import CASES, load
+from cases import cases_in, load
 from learning_curve import Drawn, draw
 from numpy.typing import NDArray
 from ours import layout
@@ -64,9 +64,7 @@ def main() -> None:
     given = parser.parse_args()
     print("| images of | case | images | runs | true | dealt to images | dealt to groups |")
     print("|---|---|--:|--:|--:|--:|--:|")
-    for case in CASES:
-        if not (given.vectors / f"{case.image_set}.npz").exists():
-            continue
+    for case in cases_in(given.vectors):
         images = load(given.vectors, case.image_set)
         for n in given.sizes:
             draws = (

@@ -1,6 +1,6 @@
 """Held-out AUC of heads against single classical methods, on real images.
 
-    python benchmarks/heads/run.py --features DIR --ours recipe.py:fit --out docs/heads-benchmark.md
+    python benchmarks/heads/run.py --vectors DIR --ours recipe.py:fit --out docs/heads-benchmark.md
 
 DIR (`vectors.py` makes it) holds one `<set>.npz` per image set: embeddings float32 (n, 1280),
 stages float32 (n, 1408), labels (n,), groups (n,), empty where unknown. `--ours` may be given
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from baselines import BASELINES, auc, log_probabilities
-from cases import CASES, IMAGES_PER_CLASS, Draw, all_draws
+from cases import CASES, IMAGES_PER_CLASS, Draw, all_draws, cases_in
 from threadpoolctl import threadpool_limits
 
 if TYPE_CHECKING:
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
     Method = Callable[[Draw], NDArray[np.float64]]
     Results = dict[str, dict[str, float]]  # method -> "set|case|n|seed" -> AUC
-
-SETS = tuple(dict.fromkeys(case.image_set for case in CASES))
 
 
 def plugged(spec: str) -> Method:
@@ -70,10 +68,10 @@ def measure(folder: Path, methods: dict[str, Method], draws: int, cache: Path) -
     return results
 
 
-def per_set(scores: dict[str, float], n: int, draws: int) -> NDArray[np.float64]:
+def per_set(scores: dict[str, float], sets: list[str], n: int, draws: int) -> NDArray[np.float64]:
     """Mean AUC of each set over its cases. -> float64 (draws, n_sets)."""
-    table = np.zeros((draws, len(SETS)))
-    for column, image_set in enumerate(SETS):
+    table = np.zeros((draws, len(sets)))
+    for column, image_set in enumerate(sets):
         names = [case.name for case in CASES if case.image_set == image_set]
         for seed in range(draws):
             keys = [f"{image_set}|{name}|{n}|{seed}" for name in names]
@@ -81,10 +79,10 @@ def per_set(scores: dict[str, float], n: int, draws: int) -> NDArray[np.float64]
     return table
 
 
-def rows(results: Results, ours: list[str], n: int, draws: int) -> list[str]:
+def rows(results: Results, sets: list[str], ours: list[str], n: int, draws: int) -> list[str]:
     """One table: every method, then ours less the best baseline, draw by draw."""
-    tables = {name: per_set(scores, n, draws) for name, scores in results.items()}
-    lines = ["| method | " + " | ".join(SETS) + " | mean |", "|---|" + "--:|" * (len(SETS) + 1)]
+    tables = {name: per_set(scores, sets, n, draws) for name, scores in results.items()}
+    lines = ["| method | " + " | ".join(sets) + " | mean |", "|---|" + "--:|" * (len(sets) + 1)]
     for name, table in tables.items():
         values = [*table.mean(axis=0), table.mean()]
         lines.append(f"| {name} | " + " | ".join(f"{v:.3f}" for v in values) + " |")
@@ -102,7 +100,7 @@ def rows(results: Results, ours: list[str], n: int, draws: int) -> list[str]:
     return lines
 
 
-def report(results: Results, ours: list[str], draws: int) -> str:
+def report(results: Results, sets: list[str], ours: list[str], draws: int) -> str:
     parts = [
         "# Heads against single classical methods",
         (
@@ -112,7 +110,7 @@ def report(results: Results, ours: list[str], draws: int) -> str:
         ),
     ]
     for n in IMAGES_PER_CLASS:
-        parts += [f"## {n} images per class", "\n".join(rows(results, ours, n, draws))]
+        parts += [f"## {n} images per class", "\n".join(rows(results, sets, ours, n, draws))]
     return "\n\n".join(parts) + "\n"
 
 
@@ -120,16 +118,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--features", type=Path, required=True)
+    parser.add_argument("--vectors", type=Path, required=True)
     parser.add_argument("--ours", action="append", default=[], metavar="FILE.py:FUNCTION")
     parser.add_argument("--draws", type=int, default=5)
     parser.add_argument("--cache", type=Path, default=Path("heads-benchmark.json"))
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
+    sets = list(dict.fromkeys(case.image_set for case in cases_in(given.vectors)))
     ours = {f"ours ({spec.rsplit(':', 1)[1]})": plugged(spec) for spec in given.ours}
     with threadpool_limits(1):  # small matrices are slower on two threads, far slower when shared
-        results = measure(given.features, BASELINES | ours, given.draws, given.cache)
-    text = report(results, list(ours), given.draws)
+        results = measure(given.vectors, BASELINES | ours, given.draws, given.cache)
+    text = report(results, sets, list(ours), given.draws)
     if given.out:
         given.out.write_text(text)
     print(text)

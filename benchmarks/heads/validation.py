@@ -1,6 +1,6 @@
 """What `heads validate` says of images of the learnt kind, where "worse" would be a false alarm.
 
-`PYTHONPATH=. python benchmarks/heads/validation.py --features VECTORS [--draws 5]`: VECTORS as of
+`PYTHONPATH=. python benchmarks/heads/validation.py --vectors VECTORS [--draws 5]`: VECTORS as of
 `vectors.py`. Each head is tried on a few images of the half of the groups that it has not seen, and
 on the same with half of the truths dealt out anew, where "worse" is right.
 """
@@ -59,11 +59,11 @@ def _figures(found: Validation | None) -> list[float]:
 def main() -> None:
     """Print a table: a row for each set and size."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--features", type=Path, required=True)
+    parser.add_argument("--vectors", type=Path, required=True)
     parser.add_argument("--draws", type=int, default=5)
     given = parser.parse_args()
     found: dict[tuple[str, int], list[list[float]]] = defaultdict(list)
-    for case, per_class, seed, d in all_draws(given.features, given.draws):
+    for case, per_class, seed, d in all_draws(given.vectors, given.draws):
         found[case.image_set, per_class].append(measure(d, seed))
     print("| set | of a class | called worse | knows nothing | truth in its set | ", end="")
     print("called worse, half the truths dealt anew | truth in its set |")
