@@ -18,7 +18,6 @@ from classifiers.folds import Fold, Plan
 from classifiers.mixture import TREES, Choice, Mixture, Scores
 from classifiers.parallel import Tick, run_jobs
 from classifiers.permutation import PERMUTATIONS, permutation_p
-from classifiers.probabilities import to_answers
 from classifiers.scored import Pass, Scored, cv_sharing
 from classifiers.statistics import CHANCE_AUC, Estimate, Measure, auc, balanced_accuracy
 from classifiers.tasks import Question, Task
@@ -81,6 +80,7 @@ class Evaluation:
         above_chance: whether the leading metric is better than a head's that knows nothing.
         answers: float64 (n_images, n_answers), out of fold, mean over the repeats.
         choice: what the mixture of all images should be.
+        scores: float64 (n_repeats, n_images, n_outputs), out of fold, mixed by that one choice.
         scored: the head's out-of-fold answers repeat by repeat, to compare with another's.
         repeats: what the learning curve starts from.
     """
@@ -93,6 +93,7 @@ class Evaluation:
     above_chance: bool
     answers: Float64
     choice: Choice
+    scores: Float64
     scored: Scored
     repeats: tuple[Repeat, ...]
 
@@ -133,6 +134,8 @@ def evaluate(
     scored, opponent = _scored(examples, plan, mixture, repeats, votes)
     figures = _figures(scored)
     mean = _mean([scores for _, scores, _ in repeats])
+    every = np.arange(n)
+    choice = choose(mean, mixture, voters(plan.n_folds, every))
     return Evaluation(
         metrics=_measures(figures),
         label_auc=_of_each_label(scored),
@@ -141,18 +144,14 @@ def evaluate(
         permutations=permutations,
         above_chance=_above_chance(figures, question),
         answers=np.mean([one.answers for one in scored.passes], axis=0),
-        choice=choose(mean, mixture, voters(plan.n_folds, np.arange(n))),
+        choice=choice,
+        scores=np.stack([mixture.in_units(choice.apply(of, every)) for _, of, _ in repeats]),
         scored=scored,
         repeats=tuple(
             _linear(folds, fold_of, scores, own)
             for folds, (fold_of, scores, _), own in zip(plan.repeats, repeats, votes, strict=True)
         ),
     )
-
-
-def answers_of(question: Question, scores: Float64) -> Float64:
-    """Return what scores of one head mean: float64 (n_images, n_answers)."""
-    return to_answers(scores, np.array([question.n_outputs]), np.array([question.link]))
 
 
 def leading(question: Question) -> str:
@@ -223,7 +222,7 @@ def _scored(
     """What the head, and what its opponent, answered out of fold."""
     question = mixture.question
     head = tuple(
-        Pass(fold_of, answers_of(question, cross_fitted(scores, mixture, fold_of, own)))
+        Pass(fold_of, question.answers(cross_fitted(scores, mixture, fold_of, own)))
         for (fold_of, scores, _), own in zip(repeats, votes, strict=True)
     )
     opponent = tuple(Pass(fold_of, opposed) for fold_of, _, opposed in repeats)

@@ -31,7 +31,7 @@ from classifiers.curve import (
     Growth,
     draw_curve,
 )
-from classifiers.evaluation import METRICS, Evaluation, Repeat, answers_of
+from classifiers.evaluation import METRICS, Evaluation, Repeat
 from classifiers.examples import Examples
 from classifiers.folds import Plan
 from classifiers.mixture import Choice, Mixture
@@ -284,7 +284,7 @@ class _Measured:
     ) -> Estimate | None:
         targets, groups = self.examples.targets[rows], self.examples.groups[rows]
         passes = tuple(
-            Pass(draw.repeat.fold_of[rows], answers_of(self.question, draw.scores[share][rows]))
+            Pass(draw.repeat.fold_of[rows], self.question.answers(draw.scores[share][rows]))
             for draw in draws
         )
         return METRICS[self.question.task][self.metric](

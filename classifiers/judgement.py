@@ -4,6 +4,7 @@ Knows no vector and no model.
 """
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,12 +21,16 @@ from classifiers.calibration import (
 )
 from classifiers.conformal import SetRule, fit_label_rule, fit_margin, fit_set_rule
 from classifiers.examples import Examples
-from classifiers.probabilities import doubted, log_odds, to_answers
+from classifiers.probabilities import doubted, log_odds
 from classifiers.strict import STRICT
 from classifiers.tasks import Question
 
 Float64 = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+
+Kind = TypeVar("Kind", bound=np.generic)
+
+HALF = 0.5
 
 
 @with_config(STRICT)
@@ -77,6 +82,8 @@ class Judgement:
         confusion: images by true class (row) and likeliest class (column); empty where classes do
             not exclude each other.
         answers: float64 (n_images, n_answers), out of fold, each calibrated without itself.
+        as_head: float64 (n_repeats, n_images, n_answers), out of fold, mixed and calibrated as the
+            head itself does it: what the rule of prediction sets is made from.
     """
 
     calibrated: Calibrated | None
@@ -85,6 +92,7 @@ class Judgement:
     sets: SetRule
     confusion: tuple[tuple[int, ...], ...]
     answers: Float64
+    as_head: Float64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,11 +105,17 @@ class _Change:
     answers: Float64
 
 
-def judge(answers: Float64, examples: Examples, question: Question, coverage: float) -> Judgement:
+def judge(
+    answers: Float64, scores: Float64, examples: Examples, question: Question, coverage: float
+) -> Judgement:
     """Calibrate out-of-fold answers, and derive the rule of prediction sets.
+
+    Sets are made from `scores`: a head is sharper or blunter than its folds by what was chosen for
+    each, and sets at a threshold of theirs would hold the truth too rarely or too often.
 
     Args:
         answers: float64 (n_images, n_answers), out of fold.
+        scores: float64 (n_repeats, n_images, n_outputs), out of fold, mixed as the head mixes.
         examples: the images, whose groups are kept together.
         question: what was asked.
         coverage: how often a prediction set should hold the truth.
@@ -109,8 +123,8 @@ def judge(answers: Float64, examples: Examples, question: Question, coverage: fl
     targets, groups = examples.targets, examples.groups
     ones, zeros = np.ones(question.n_outputs), np.zeros(question.n_outputs)
     if question.is_number:
-        sets = fit_margin(answers[:, 0], targets[:, 0], groups, coverage)
-        return Judgement(None, ones, zeros, sets, (), answers)
+        sets = fit_margin(scores.reshape(-1), *_often(len(scores), targets[:, 0], groups), coverage)
+        return Judgement(None, ones, zeros, sets, (), answers, scores)
     if question.task in ("binary", "multiclass"):
         change = _of_classes(answers, examples, question)
     else:
@@ -123,10 +137,12 @@ def judge(answers: Float64, examples: Examples, question: Question, coverage: fl
         # Each output gained and all together lost, or it was the doubt that was needed.
         rules = (Calibration(),) * len(change.rules)
         change, given, after = _Change(rules, ones, zeros, answers), raw, before
+    mixed = (change.scales * scores + change.shifts).reshape(-1, question.n_outputs)
+    said = doubted(question.answers(mixed), doubt, among)
     if question.exclusive:
-        sets = fit_set_rule(given, examples.y, groups, coverage)
+        sets = fit_set_rule(said, *_often(len(scores), examples.y, groups), coverage)
     else:
-        sets = fit_label_rule(given, targets > 0, groups, coverage)
+        sets = fit_label_rule(said, *_often(len(scores), targets > 0, groups), coverage)
     return Judgement(
         _calibrated(change.rules, doubt, before, after),
         change.scales,
@@ -134,17 +150,30 @@ def judge(answers: Float64, examples: Examples, question: Question, coverage: fl
         sets,
         confusion(given, examples.y) if question.exclusive else (),
         given,
+        said.reshape(*scores.shape[:2], -1),
     )
 
 
 def held_by_class(judged: Judgement, examples: Examples, question: Question) -> dict[str, int]:
-    """How many images of each class had it in their set; empty where classes do not exclude."""
+    """How many images of each class had it in their set; empty where classes do not exclude.
+
+    Of several repeats, in half of them at least.
+    """
     if not question.exclusive:
         return {}
     y = examples.y
-    members = judged.sets.members(judged.answers, ordered=question.task == "ordinal")
-    counts = np.bincount(y[members[np.arange(len(y)), y]], minlength=len(question.classes))
+    ordered = question.task == "ordinal"
+    members = np.mean([judged.sets.members(p, ordered=ordered) for p in judged.as_head], axis=0)
+    held = members[np.arange(len(y)), y] >= HALF
+    counts = np.bincount(y[held], minlength=len(question.classes))
     return dict(zip(question.classes, counts.tolist(), strict=True))
+
+
+def _often(
+    times: int, truth: npt.NDArray[Kind], groups: IntArray
+) -> tuple[npt.NDArray[Kind], IntArray]:
+    """Truth and groups of images, so many times: a group's weight does not depend on it."""
+    return np.concatenate([truth] * times), np.tile(groups, times)
 
 
 def _calibrated(
@@ -184,11 +213,7 @@ def _of_outputs(answers: Float64, examples: Examples, question: Question) -> _Ch
         tuple(rules),
         np.array([rule.scale for rule in rules]),
         np.array([rule.shifts[1] - rule.shifts[0] if rule.shifts else 0.0 for rule in rules]),
-        to_answers(
-            log_odds(np.stack(said, axis=1)),
-            np.array([question.n_outputs]),
-            np.array([question.link]),
-        ),
+        question.answers(log_odds(np.stack(said, axis=1))),
     )
 
 

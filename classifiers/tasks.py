@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from classifiers.links import CLASSES, EACH, GRADES, NUMBER
+from classifiers.probabilities import to_answers
 
 Float64 = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -111,6 +112,10 @@ class Question:
         if self.task == "multiclass":
             return np.asarray(targets.argmax(axis=1), np.int64)
         return np.asarray(targets.sum(axis=1), np.int64)
+
+    def answers(self, scores: Float64) -> Float64:
+        """Return what scores of one head mean: float64 (n_images, n_answers)."""
+        return to_answers(scores, np.array([self.n_outputs]), np.array([self.link]))
 
     def count(self, targets: Float64) -> dict[str, int]:
         """Return how many images have each class, or label."""

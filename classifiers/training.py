@@ -122,7 +122,8 @@ def _taught(
 ) -> Head:
     mixture = lesson.mixture()
     evaluation = _evaluate(lesson, mixture, threads, tell)
-    judged = judge(evaluation.answers, lesson.train, lesson.question, lesson.recipe.coverage)
+    found = (evaluation.answers, evaluation.scores)
+    judged = judge(*found, lesson.train, lesson.question, lesson.recipe.coverage)
     card = _describe(lesson, evaluation, judged, given)
     card = replace(card, growth=_grow(lesson, mixture, evaluation, threads, tell))
     if not card.signal and not allow_no_signal:
