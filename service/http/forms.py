@@ -76,7 +76,7 @@ async def read_json(
 def invalid(errors: Any) -> InvalidRequest:  # noqa: ANN401 - pydantic's and FastAPI's lists differ in type
     """Every problem that a schema found, in one refusal."""
     problems = [
-        {"code": e["type"], "detail": f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}"}
+        {"code": e["type"], "detail": f"{'.'.join(map(str, e['loc'])) or 'body'}: {_said(e)}"}
         for e in errors[:MOST_PROBLEMS]
     ]
     more = len(errors) - len(problems)
@@ -85,6 +85,10 @@ def invalid(errors: Any) -> InvalidRequest:  # noqa: ANN401 - pydantic's and Fas
         hint="The page /docs shows what is expected.",
         problems=problems,
     )
+
+
+def _said(error: Any) -> str:  # noqa: ANN401 - as above
+    return str(error["msg"]).removeprefix("Value error, ")  # pydantic's words before ours
 
 
 class Form:

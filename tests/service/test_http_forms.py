@@ -108,6 +108,12 @@ def test_of_very_many_problems_some_are_named_and_the_others_counted(fuzzed: Htt
     assert len(answer.content) < 50_000
 
 
+def test_a_refusal_begins_with_the_field_and_what_is_wrong_with_it(fuzzed: Http) -> None:
+    answer = fuzzed.post("/v1/heads", json={"name": "a b", "dataset": "d"})
+    detail = refused(answer, 422, "invalid_request")["detail"]
+    assert detail.startswith("body.name: 'a b' cannot be the name of a head.")
+
+
 def read(body: bytes, headers: dict[str, str]) -> list[tuple[str | None, bytes, bool]]:
     """The files of a form that comes in two pieces: name, bytes, whether they are in memory."""
     middle = len(body) // 2
